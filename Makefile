@@ -1,0 +1,37 @@
+# Everything that a person or CI runs. `make` alone lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help up down order order-declined order-out-of-stock test lint install
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## Install RabbitMQ, PostgreSQL and curl (root on Debian or Ubuntu; else say what is missing)
+	@scripts/install
+
+up: ## Build and start everything, place two orders, print their timelines and the addresses
+	@scripts/stack up
+
+down: ## Stop what `make up` started; its data stays in .run/stack
+	@scripts/stack down
+
+order: ## Place an order that completes
+	@scripts/order
+
+order-declined: ## Place an order whose card is declined: everything is undone
+	@scripts/order declined
+
+order-out-of-stock: ## Place an order for a product that is sold out
+	@scripts/order out-of-stock
+
+test: ## Run every test against a private RabbitMQ and PostgreSQL, removed afterwards
+	@scripts/install
+	cargo build --workspace --bins
+	scripts/with-instances cargo test --workspace $(TEST)
+
+lint: ## Check formatting, lints and the shell scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then \
+		shellcheck -x -P SCRIPTDIR $$(scripts/shell-files); \
+	else echo "shellcheck is not installed: scripts not checked"; fi
