@@ -1,0 +1,35 @@
+//! The one set-up of the HTTP client for everything that talks to another system.
+
+use std::time::Duration;
+
+/// To find a host and to greet it.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// From the first byte sent to the last byte received. A caller with a tighter budget sets its
+/// own limit around the call.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be set up")]
+pub struct Error(#[from] reqwest::Error);
+
+/// A client with time limits that follows no redirect: an answer of a gateway that points
+/// elsewhere is a fault, not an invitation to repeat a payment there. Clone it, it holds a pool.
+pub fn client() -> Result<reqwest::Client, Error> {
+    // Refused when another part of the process was first; then that provider serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(CALL_LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("saga-orchestrator/", env!("CARGO_PKG_VERSION")))
+        .build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_client_can_be_made_again_and_again() {
+        super::client().unwrap();
+        super::client().unwrap();
+    }
+}
