@@ -27,9 +27,11 @@ CREATE TABLE inbox (
 
 -- Messages that begin outside the broker (an HTTP request), stored with the state they tell of.
 CREATE TABLE outbox (
-    id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    message jsonb       NOT NULL,
-    at      timestamptz NOT NULL DEFAULT now()
+    id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    message     jsonb       NOT NULL,
+    at          timestamptz NOT NULL DEFAULT now(),
+    -- A relay is sending it; after this time another one may, as the first must have died.
+    taken_until timestamptz
 );
 
 -- The events that a subscriber has taken in.
