@@ -20,7 +20,7 @@ where
     env_any(&[name], default)
 }
 
-/// As [`env`], for a variable with aliases: the first name that is set wins, and the first name
+/// As [`env()`], for a variable with aliases: the first name that is set wins, and the first name
 /// of all is the one an error tells.
 pub fn env_any<T>(names: &[&str], default: Option<T>) -> Result<T, Error>
 where

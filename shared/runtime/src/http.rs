@@ -12,4 +12,4 @@ pub use body::{Body, MAX_BODY};
 pub use layers::{REQUEST_LIMIT, RequestId, with_time_limit};
 pub use params::{Params, PathId};
 pub use problem::{FieldError, Problem};
-pub use server::{Error, app, listen, serve, serve_on};
+pub use server::{Error, Limits, app, listen, serve, serve_on};

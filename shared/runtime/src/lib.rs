@@ -6,6 +6,8 @@
 //! third-party crates: [`resilience`] is the only file that uses `backoff` and `failsafe`, and
 //! [`http_client`] the only one that sets up `reqwest`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod config;
 pub mod failpoint;
 pub mod health;

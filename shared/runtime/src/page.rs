@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn pages_follow_each_other_without_gap_or_overlap() {
         let limit = Limit(3);
-        let (mut seen, mut after) = (Vec::new(), 0_u32);
+        let (mut seen, mut after) = (Vec::<u32>::new(), 0_u32);
         loop {
             let rows: Vec<u32> = (after + 1..=7).take(limit.rows() as usize).collect();
             let page = Page::cut(rows, limit, |item| *item);

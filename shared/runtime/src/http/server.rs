@@ -22,12 +22,24 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
-/// How long a client may take to send the head of a request, and an idle connection may stay.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How long requests in flight may take once a shutdown has begun.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// Connections at one time; further ones wait to be accepted.
-const MAX_CONNECTIONS: usize = 1024;
+/// What the server bears.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a client may take to send the head of a request, and an idle connection may stay.
+    pub head: Duration,
+    /// How long requests in flight may take once a shutdown has begun.
+    pub drain: Duration,
+    /// Connections at one time; further ones wait to be accepted.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { head: seconds(10), drain: seconds(10), connections: 1024 }
+    }
+}
+
 /// A pause after a failed accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,7 +59,7 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> Result<(), Error> {
     let listener = listen(bind, port).await?;
-    serve_on(listener, router, health, shutdown).await;
+    serve_on(listener, router, health, shutdown, Limits::default()).await;
     Ok(())
 }
 
@@ -71,16 +83,22 @@ pub fn app(router: Router, health: Health) -> Router {
         .layer(from_fn(layers::observe))
 }
 
-/// [`serve`] on a listener that is already bound.
-pub async fn serve_on(listener: TcpListener, router: Router, health: Health, shutdown: Shutdown) {
+/// [`serve`] on a listener that is already bound, within limits of one's own.
+pub async fn serve_on(
+    listener: TcpListener,
+    router: Router,
+    health: Health,
+    shutdown: Shutdown,
+    limits: Limits,
+) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "listening");
     }
     let app = app(router, health);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head);
     let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -108,8 +126,8 @@ pub async fn serve_on(listener: TcpListener, router: Router, health: Health, shu
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err() {
-        tracing::warn!(limit_s = DRAIN_LIMIT.as_secs(), "requests in flight were cut off");
+    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!(limit_s = limits.drain.as_secs_f64(), "requests in flight were cut off");
     }
 }
 
