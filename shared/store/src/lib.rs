@@ -1,1 +1,20 @@
+//! Postgres, as everyone here uses it: a pool with limits on everything, migrations, and the
+//! tables that participants share (inbox, outbox, events seen).
+//!
+//! A database error is one of three kinds, and the kind decides what happens to the message at
+//! hand ([`failure`]): the database is away (wait for it, nothing is anyone's fault), the
+//! transaction was unlucky (do it again), or the statement itself is at fault.
 
+pub mod failure;
+pub mod inbox;
+pub mod migrate;
+pub mod outbox;
+mod pool;
+pub mod relay;
+pub mod seen;
+
+pub use failure::{is_infrastructure, is_retriable};
+pub use pool::{Error, options, pool};
+
+/// The tables of every participant, as the first migration of each service repeats them.
+pub const PARTICIPANT_SQL: &str = include_str!("../participant.sql");

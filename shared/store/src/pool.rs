@@ -1,0 +1,39 @@
+//! The pool: no wait without a limit, on either side of the connection.
+
+use runtime::config::{self, Redacted};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::{str::FromStr, time::Duration};
+
+const ACQUIRE: Duration = Duration::from_secs(3);
+const IDLE: Duration = Duration::from_secs(300);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text of the URL is not repeated: it may hold a password.
+    #[error("DATABASE_URL is not a Postgres URL (postgres://user:password@host:5432/database)")]
+    Url,
+    #[error(transparent)]
+    Config(#[from] config::Error),
+}
+
+/// A pool of at most `DATABASE_MAX_CONNECTIONS` (8) connections. Nothing is connected yet: an
+/// absent database is met where it is used, by whoever knows how to wait for it.
+pub fn pool(url: &Redacted, app: &str) -> Result<PgPool, Error> {
+    let most = config::env("DATABASE_MAX_CONNECTIONS", Some(8_u32))?;
+    let options = options(url, app)?.options([
+        ("statement_timeout", "5s"),
+        ("lock_timeout", "3s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(most.max(1))
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(IDLE)
+        .connect_lazy_with(options))
+}
+
+/// How to connect to `url`, without limits on statements; for migrations and tests.
+pub fn options(url: &Redacted, app: &str) -> Result<PgConnectOptions, Error> {
+    let options = PgConnectOptions::from_str(url.expose()).map_err(|_| Error::Url)?;
+    Ok(options.application_name(app))
+}

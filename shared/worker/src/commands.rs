@@ -1,0 +1,243 @@
+//! The commands queue: take what has arrived, handle it, publish what follows, acknowledge.
+
+use crate::{
+    Answered, Fault, Settings, batch,
+    database::{Database, Stopped},
+    desk::{self, Desk, Entry},
+    disposal,
+    gates::Gates,
+    series,
+};
+use contracts::{CommandEnvelope, ReplyEnvelope};
+use messaging::{Consumer, Delivery, Outgoing, Publisher};
+use runtime::{failpoint, resilience::Backoff, shutdown::Shutdown};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// Batches at one time: one in its transaction while another is being published.
+const BATCHES: usize = 2;
+/// Further tries of a faulted command within the process.
+const SHORT_RETRIES: usize = 2;
+/// For finishing what was begun when a stop begins.
+const DRAIN: Duration = Duration::from_secs(20);
+
+pub(crate) struct Commands {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) database: Database,
+    pub(crate) publisher: Publisher,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) settings: Settings,
+}
+
+/// A delivery that could be read.
+struct Job {
+    delivery: Delivery,
+    command: CommandEnvelope,
+}
+
+impl Commands {
+    /// Until a stop begins; then finishes what is under way.
+    pub(crate) async fn run(self: Arc<Self>, consumer: Consumer) {
+        let gates = Gates::new(self.database.breaker.clone(), self.desk.breakers());
+        let batches = Arc::new(Semaphore::new(BATCHES));
+        let calls = Arc::new(Semaphore::new(self.settings.calls));
+        let mut tasks = JoinSet::new();
+        loop {
+            while tasks.try_join_next().is_some() {}
+            let work = async {
+                let turn = Arc::clone(&batches).acquire_owned().await;
+                (turn, consumer.next_batch(self.settings.batch).await)
+            };
+            let (turn, deliveries) = tokio::select! {
+                work = work => work,
+                breaker = gates.shut() => {
+                    tracing::warn!(breaker, "circuit open: taking no commands");
+                    consumer.pause().await;
+                    if self.database.unless_stopped(gates.admitted()).await.is_ok() {
+                        consumer.resume();
+                        tracing::info!(breaker, "taking commands again");
+                    }
+                    continue;
+                }
+            };
+            let Some(deliveries) = deliveries else { break };
+            let mut together = Vec::new();
+            for delivery in deliveries {
+                match self.read(delivery) {
+                    Ok(job) => match self.desk.entry(&job.command.kind) {
+                        Some(Entry::Outside(_)) => {
+                            let (this, calls) = (Arc::clone(&self), Arc::clone(&calls));
+                            tasks.spawn(async move {
+                                let _turn = calls.acquire().await;
+                                this.alone(job, None).await;
+                            });
+                        }
+                        Some(Entry::Database(_)) | None => together.push(job),
+                    },
+                    Err((delivery, letter)) => {
+                        let this = Arc::clone(&self);
+                        tasks.spawn(
+                            async move { this.finish(vec![letter], vec![delivery], &[]).await },
+                        );
+                    }
+                }
+            }
+            if !together.is_empty() {
+                let this = Arc::clone(&self);
+                tasks.spawn(async move {
+                    let left = this.together(together).await;
+                    drop(turn);
+                    // Few, and none of the next batch's business.
+                    for (job, fault) in left {
+                        this.alone(job, Some(fault)).await;
+                    }
+                });
+            }
+        }
+        let drained = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("stopping with commands under way: they stay with the broker");
+        }
+        tasks.shutdown().await;
+        consumer.close().await;
+    }
+
+    /// A command that somebody here handles; or the dead letter that it becomes.
+    fn read(&self, delivery: Delivery) -> Result<Job, (Delivery, Outgoing)> {
+        let command = match delivery.incoming.command() {
+            Ok(command) if self.desk.entry(&command.kind).is_some() => Ok(command),
+            Ok(command) => Err(disposal::unknown_type(&command.kind)),
+            Err(poison) => Err(poison),
+        };
+        match command {
+            Ok(command) => Ok(Job { delivery, command }),
+            Err(poison) => {
+                let letter = disposal::of_poison(self.desk.name, &delivery.incoming, &poison);
+                Err((delivery, letter))
+            }
+        }
+    }
+
+    /// Commands in one transaction. Those that faulted are left.
+    async fn together(&self, jobs: Vec<Job>) -> Vec<(Job, Fault)> {
+        let began = Instant::now();
+        series::batch("commands", jobs.len());
+        let items: Vec<_> = jobs
+            .iter()
+            .filter_map(|job| match self.desk.entry(&job.command.kind)? {
+                Entry::Database(handler) => {
+                    Some(batch::Item { command: &job.command, handler: handler.as_ref() })
+                }
+                Entry::Outside(_) => None,
+            })
+            .collect();
+        let results = match desk::answer_all(&self.database, &items).await {
+            Ok(results) => results,
+            Err(Stopped) => {
+                hand_back(jobs.into_iter().map(|job| job.delivery)).await;
+                return Vec::new();
+            }
+        };
+        series::seconds(self.desk.name, began.elapsed());
+        let (mut messages, mut deliveries, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+        let mut left = Vec::new();
+        for (job, result) in jobs.into_iter().zip(results) {
+            match result {
+                Ok(answered) => {
+                    messages.extend(self.messages(&job.command, answered));
+                    kinds.push(job.command.kind);
+                    deliveries.push(job.delivery);
+                }
+                Err(fault) => left.push((job, fault)),
+            }
+        }
+        self.finish(messages, deliveries, &kinds).await;
+        left
+    }
+
+    /// One command to its end: a few short tries, then an answer, a retry or a dead letter.
+    /// `fault` is that of a first try, if there was one.
+    async fn alone(&self, job: Job, fault: Option<Fault>) {
+        let Job { delivery, command } = job;
+        let began = Instant::now();
+        let kinds = [command.kind.clone()];
+        let messages = match self.try_briefly(&command, fault).await {
+            Ok(Ok(answered)) => self.messages(&command, answered),
+            Ok(Err(fault)) => disposal::of_command(
+                self.desk.name,
+                &delivery.incoming,
+                &command,
+                &fault,
+                self.settings.retries,
+            ),
+            Err(Stopped) => return hand_back([delivery]).await,
+        };
+        series::seconds(self.desk.name, began.elapsed());
+        self.finish(messages, vec![delivery], &kinds).await;
+    }
+
+    async fn try_briefly(
+        &self,
+        command: &CommandEnvelope,
+        first: Option<Fault>,
+    ) -> Result<Result<Answered, Fault>, Stopped> {
+        // A call to the outside has had its short retries inside its own flow.
+        let tries = match self.desk.entry(&command.kind) {
+            Some(Entry::Database(_)) => SHORT_RETRIES + usize::from(first.is_none()),
+            _ => 1,
+        };
+        let mut last = first;
+        let mut delays = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
+        for _ in 0..tries {
+            match &last {
+                Some(fault) if !fault.is_transient() => break,
+                Some(_) => self.database.unless_stopped(delays.wait()).await?,
+                None => {}
+            }
+            match self.desk.answer(&self.database, command).await? {
+                Some(Ok(answered)) => return Ok(Ok(answered)),
+                Some(Err(fault)) => last = Some(fault),
+                None => break,
+            }
+        }
+        let nobody = || Fault::permanent(format!("nobody here handles {}", command.kind));
+        Ok(Err(last.unwrap_or_else(nobody)))
+    }
+
+    /// The reply and the events of an answer.
+    fn messages(&self, command: &CommandEnvelope, answered: Answered) -> Vec<Outgoing> {
+        if answered.duplicate {
+            series::duplicate(self.desk.name);
+        } else {
+            series::handled(self.desk.name, command, answered.outcome.as_str());
+        }
+        let reply = ReplyEnvelope::to(command, answered.outcome, answered.body.into_bytes());
+        let events = answered.events.iter().map(Outgoing::event);
+        events.chain([Outgoing::reply(&reply)]).collect()
+    }
+
+    /// Acknowledges once everything that follows is confirmed, and not before.
+    async fn finish(&self, messages: Vec<Outgoing>, deliveries: Vec<Delivery>, kinds: &[String]) {
+        for kind in kinds {
+            failpoint::hit_for("worker.after-commit", kind).await;
+        }
+        match self.publisher.send_until_confirmed(&messages, &self.shutdown).await {
+            Ok(()) => {
+                for kind in kinds {
+                    failpoint::hit_for("worker.after-publish", kind).await;
+                }
+                Delivery::ack_all(deliveries).await;
+            }
+            Err(_) => hand_back(deliveries).await,
+        }
+    }
+}
+
+pub(crate) async fn hand_back(deliveries: impl IntoIterator<Item = Delivery>) {
+    for delivery in deliveries {
+        delivery.hand_back().await;
+    }
+}

@@ -1,0 +1,106 @@
+//! The service's own database, behind a breaker: while it is away the work at hand waits, and no
+//! command is blamed.
+
+use crate::{Fault, outcome::Nature};
+use runtime::{
+    health::Part,
+    resilience::{Backoff, Breaker, BreakerPolicy, Broken},
+    shutdown::Shutdown,
+};
+use sqlx::PgPool;
+use std::{future::Future, time::Duration};
+
+/// For one transaction; statements have shorter limits of their own.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The process is stopping, and the work at hand is not done. It stays with the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped before the work was done")]
+pub struct Stopped;
+
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) pool: PgPool,
+    pub(crate) breaker: Breaker,
+    shutdown: Shutdown,
+    part: Option<Part>,
+}
+
+impl Database {
+    pub(crate) fn new(pool: PgPool, shutdown: Shutdown, part: Option<Part>) -> Self {
+        let policy = BreakerPolicy {
+            failures: 2,
+            open_first: Duration::from_millis(500),
+            open_max: Duration::from_secs(5),
+        };
+        Database { pool, breaker: Breaker::new("database", policy), shutdown, part }
+    }
+
+    /// Does `work`, a transaction, until the database has had its say. A transaction that was
+    /// unlucky is done again, `tries` times in all.
+    pub(crate) async fn work<T, W>(
+        &self,
+        tries: u32,
+        work: impl Fn() -> W,
+    ) -> Result<Result<T, Fault>, Stopped>
+    where
+        W: Future<Output = Result<T, Fault>>,
+    {
+        let mut away = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut unlucky = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+        let mut tried = 0;
+        loop {
+            let is_away = |fault: &Fault| fault.nature() == Nature::Infrastructure;
+            let fault = match self.breaker.call(LIMIT, is_away, work()).await {
+                Ok(value) => {
+                    self.up();
+                    return Ok(Ok(value));
+                }
+                Err(Broken::Open) => {
+                    self.unless_stopped(self.breaker.admitted()).await?;
+                    continue;
+                }
+                Err(Broken::TimedOut) => {
+                    Fault::transient(format!("the transaction took longer than {LIMIT:?}"))
+                }
+                Err(Broken::Failed(fault)) => fault,
+            };
+            match fault.nature() {
+                Nature::Infrastructure => {
+                    tracing::warn!(error = fault.chain(), "database away: waiting for it");
+                    self.down();
+                    self.unless_stopped(away.wait()).await?;
+                }
+                Nature::Retriable if tried + 1 < tries => {
+                    tried += 1;
+                    tracing::debug!(error = fault.chain(), tried, "transaction is done again");
+                    self.unless_stopped(unlucky.wait()).await?;
+                }
+                _ => return Ok(Err(fault)),
+            }
+        }
+    }
+
+    /// Waits, but not beyond the beginning of a stop.
+    pub(crate) async fn unless_stopped<T>(
+        &self,
+        wait: impl Future<Output = T>,
+    ) -> Result<T, Stopped> {
+        tokio::select! {
+            value = wait => Ok(value),
+            () = self.shutdown.begun() => Err(Stopped),
+        }
+    }
+
+    pub(crate) fn up(&self) {
+        if let Some(part) = &self.part {
+            part.up();
+        }
+    }
+
+    fn down(&self) {
+        if let Some(part) = &self.part {
+            part.down("the database does not answer");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Handlers without their types: what the queue knows is the name of a command and its bytes.
+
+use crate::{Fault, Handle, Listen, NotDone, Tx, handle::CallKey};
+use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, Outcome};
+use futures_util::FutureExt;
+use serde::Serialize;
+use std::{
+    any::Any, future::Future, marker::PhantomData, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
+};
+
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A handler's answer: done or refused, with the body as JSON.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) outcome: Outcome,
+    pub(crate) body: String,
+}
+
+impl Said {
+    /// An outcome of a handler, with its body written out.
+    pub(crate) fn of<T: Serialize, R: Serialize>(
+        outcome: Result<T, NotDone<R>>,
+    ) -> Result<Self, Fault> {
+        let (outcome, body) = match outcome {
+            Ok(reply) => (Outcome::Done, serde_json::to_string(&reply)?),
+            Err(NotDone::Refused(refusal)) => (Outcome::Refused, serde_json::to_string(&refusal)?),
+            Err(NotDone::Fault(fault)) => return Err(fault),
+        };
+        Ok(Said { outcome, body })
+    }
+}
+
+/// [`Handle`] for some command.
+pub(crate) trait InDatabase: Send + Sync {
+    fn handle<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        command: &'a CommandEnvelope,
+    ) -> Boxed<'a, Result<Said, Fault>>;
+}
+
+/// [`Listen`] for some event.
+pub(crate) trait Ear: Send + Sync {
+    fn on<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        event: &'a EventEnvelope,
+    ) -> Boxed<'a, Result<(), Fault>>;
+}
+
+/// A service, seen as the handler of one message type.
+pub(crate) struct As<S, M> {
+    pub(crate) service: Arc<S>,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<S, M> As<S, M> {
+    pub(crate) fn new(service: &Arc<S>) -> Self {
+        As { service: Arc::clone(service), message: PhantomData }
+    }
+}
+
+impl<S: Handle<C>, C: Command> InDatabase for As<S, C> {
+    fn handle<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        command: &'a CommandEnvelope,
+    ) -> Boxed<'a, Result<Said, Fault>> {
+        Box::pin(async move {
+            let command = command.decode::<C>().map_err(Fault::unreadable)?;
+            Said::of(guarded(self.service.handle(tx, command)).await?)
+        })
+    }
+}
+
+impl<S: Listen<E>, E: Event> Ear for As<S, E> {
+    fn on<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        event: &'a EventEnvelope,
+    ) -> Boxed<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let event = event.decode::<E>().map_err(Fault::unreadable)?;
+            guarded(self.service.on(tx, event)).await?
+        })
+    }
+}
+
+/// A handler that panics faults, and takes nothing else down with it.
+pub(crate) async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .map_err(|panic| Fault::permanent(format!("the handler panicked: {}", panic_text(&panic))))
+}
+
+fn panic_text(panic: &Box<dyn Any + Send>) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no message",
+    }
+}
+
+impl CallKey {
+    pub(crate) fn of(command: &CommandEnvelope) -> Self {
+        CallKey {
+            saga: command.saga,
+            own: command.saga.key(&command.step, command.leg),
+            action: command.saga.key(&command.step, Leg::Action),
+        }
+    }
+}

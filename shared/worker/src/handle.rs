@@ -1,0 +1,75 @@
+//! What the author of a service writes: one method per command or event.
+
+use crate::{Fault, NotDone, Outcome, Tx};
+use contracts::{Command, Event, SagaId};
+use runtime::resilience::Breaker;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{future::Future, time::Duration};
+
+/// Handles a command whose whole effect is in the service's own database.
+pub trait Handle<C: Command>: Send + Sync + 'static {
+    /// Called at most once per leg of a saga, as far as anyone can see: what it writes is kept
+    /// only when it answers done. Must not reach outside the database; for that see [`Outside`].
+    fn handle(&self, tx: &mut Tx<'_>, command: C) -> impl Future<Output = Outcome<C>> + Send;
+}
+
+/// Handles a command whose effect is outside the database: a gateway, a carrier, a mail server.
+///
+/// Three phases, so that no transaction is ever open while the other side thinks:
+/// *prepare* commits what is about to be asked, *call* asks it under a key that stays the same
+/// however often it is asked, *record* commits what came of it.
+pub trait Outside<C: Command>: Send + Sync + 'static {
+    /// All that the call needs; stored as JSON, so that an interrupted call can be made again.
+    type Intent: Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What the other side said, a business no included. Cloned when it has to be recorded again.
+    type Answer: Clone + Send + Sync + 'static;
+
+    /// Decides what to ask, in a transaction. Refusing here means that nothing is asked.
+    fn prepare(
+        &self,
+        tx: &mut Tx<'_>,
+        command: &C,
+    ) -> impl Future<Output = Result<Self::Intent, NotDone<C::Refusal>>> + Send;
+
+    /// Asks the other side; outside any transaction, within [`time_limit`](Self::time_limit), and
+    /// through the breaker. Any number of times with the same key. A fault that is transient is
+    /// tried again and counts for the breaker.
+    fn call(
+        &self,
+        intent: &Self::Intent,
+        key: &CallKey,
+    ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
+
+    /// Writes down what came of it. Not called when the action has been compensated meanwhile.
+    fn record(
+        &self,
+        tx: &mut Tx<'_>,
+        command: C,
+        intent: Self::Intent,
+        answer: Self::Answer,
+    ) -> impl Future<Output = Outcome<C>> + Send;
+
+    /// The breaker of the other side; commands that talk to the same one share it.
+    fn breaker(&self) -> &Breaker;
+
+    /// How long one call may take.
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+/// Under which keys the other side knows a request. Every attempt has the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallKey {
+    pub saga: SagaId,
+    /// The idempotency key of this leg: `<saga>/<step>/<leg>`.
+    pub own: String,
+    /// The key of the step's action. A compensation settles *this* key on the other side, even
+    /// if the other side has never seen it: the action's request may still be on its way.
+    pub action: String,
+}
+
+/// Takes in an event of another service. One told twice is taken in once.
+pub trait Listen<E: Event>: Send + Sync + 'static {
+    fn on(&self, tx: &mut Tx<'_>, event: E) -> impl Future<Output = Result<(), Fault>> + Send;
+}

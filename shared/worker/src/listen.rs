@@ -1,0 +1,79 @@
+//! Events of other services, many in one transaction; each is taken in once.
+
+use crate::{Fault, Tx, erased::Ear, outcome::Nature, savepoint};
+use contracts::EventEnvelope;
+use messaging::Outgoing;
+use sqlx::PgPool;
+use std::time::Duration;
+use store::{outbox, seen};
+
+/// Below the server's limit on idle transactions.
+const HANDLER: Duration = Duration::from_secs(8);
+
+/// An event and who takes it in.
+#[derive(Clone, Copy)]
+pub(crate) struct Item<'a> {
+    pub(crate) event: &'a EventEnvelope,
+    pub(crate) ear: &'a dyn Ear,
+}
+
+/// Whether an event was new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    New,
+    Before,
+}
+
+/// Takes the events in, in one transaction. One result per event; or one fault, when the
+/// transaction as a whole is lost and nothing of it is there.
+pub(crate) async fn handle(
+    pool: &PgPool,
+    items: Vec<Item<'_>>,
+) -> Result<Vec<Result<Heard, Fault>>, Fault> {
+    let mut transaction = pool.begin().await?;
+    let ids: Vec<&str> = items.iter().map(|item| item.event.id.as_str()).collect();
+    let mut fresh = seen::claim(&mut transaction, &ids).await?;
+    let mut results = Vec::with_capacity(items.len());
+    let mut faulted = Vec::new();
+    savepoint::open(&mut transaction).await?;
+    for item in &items {
+        let event = item.event;
+        // The same event twice in one batch: the second is a duplicate of the first.
+        if !fresh.remove(&event.id) {
+            results.push(Ok(Heard::Before));
+            continue;
+        }
+        let mut tx = Tx::new(&mut transaction, event.saga, event.traceparent.clone());
+        let done = tokio::time::timeout(HANDLER, item.ear.on(&mut tx, event)).await;
+        let events = tx.into_events();
+        // A statement may still be on its way: this connection is in no state to go on with.
+        let done = done.map_err(|_| Fault::transient("the handler took too long"))?;
+        let done = match done {
+            Ok(()) => tell(&mut transaction, &events).await,
+            Err(fault) => Err(fault),
+        };
+        match done {
+            Ok(()) => results.push(Ok(Heard::New)),
+            Err(fault) if matches!(fault.nature(), Nature::Infrastructure | Nature::Retriable) => {
+                return Err(fault);
+            }
+            Err(fault) => {
+                savepoint::undo(&mut transaction).await?;
+                faulted.push(event.id.as_str());
+                results.push(Err(fault));
+            }
+        }
+    }
+    seen::forget(&mut transaction, &faulted).await?;
+    transaction.commit().await?;
+    Ok(results)
+}
+
+/// Events that follow from an event leave through the outbox: the one that caused them is not
+/// told again once it is acknowledged.
+async fn tell(connection: &mut sqlx::PgConnection, events: &[EventEnvelope]) -> Result<(), Fault> {
+    for event in events {
+        outbox::put(connection, &Outgoing::event(event)).await?;
+    }
+    Ok(savepoint::keep(connection).await?)
+}

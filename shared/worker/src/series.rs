@@ -1,0 +1,38 @@
+//! Every series that a worker writes, in one place.
+
+use contracts::CommandEnvelope;
+use std::time::Duration;
+
+/// `outcome` is `done`, `refused` or `faulted`.
+pub(crate) fn handled(participant: &'static str, command: &CommandEnvelope, outcome: &'static str) {
+    metrics::counter!(
+        "commands_handled_total", "participant" => participant, "command" => command.kind.clone(),
+        "leg" => command.leg.as_str(), "outcome" => outcome
+    )
+    .increment(1);
+}
+
+/// Answered from the inbox.
+pub(crate) fn duplicate(participant: &'static str) {
+    metrics::counter!("command_duplicates_total", "participant" => participant).increment(1);
+}
+
+/// Sent to a delayed retry queue.
+pub(crate) fn retried(participant: &'static str) {
+    metrics::counter!("command_retries_total", "participant" => participant).increment(1);
+}
+
+pub(crate) fn dead_letter(participant: &'static str, reason: &'static str) {
+    metrics::counter!("dead_letters_total", "participant" => participant, "reason" => reason)
+        .increment(1);
+}
+
+/// Commands or events that shared a transaction.
+pub(crate) fn batch(queue: &'static str, size: usize) {
+    metrics::histogram!("batch_size", "queue" => queue).record(size as f64);
+}
+
+/// From having a batch or a command to having its answers committed.
+pub(crate) fn seconds(participant: &'static str, took: Duration) {
+    metrics::histogram!("handle_seconds", "participant" => participant).record(took.as_secs_f64());
+}

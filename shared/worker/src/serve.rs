@@ -1,0 +1,184 @@
+//! A service from its start to its orderly end.
+
+use crate::{
+    Context, Error, Settings, commands::Commands, database::Database, desk::Desk, events::Events,
+    worker::Routes,
+};
+use axum::Router;
+use messaging::{Amqp, Consumer, Publisher, Topology, command_queue, event_queue};
+use runtime::{
+    config,
+    health::{Health, Part},
+    http,
+    resilience::Backoff,
+    shutdown::Shutdown,
+};
+use sqlx::{PgPool, migrate::Migrator};
+use std::{sync::Arc, time::Duration};
+use store::relay::Relay;
+use tokio::task::JoinSet;
+
+/// What was put together.
+pub(crate) struct Service<S> {
+    pub(crate) service: Arc<S>,
+    pub(crate) desk: Desk,
+    pub(crate) settings: Settings,
+    pub(crate) routes: Option<Routes<S>>,
+    pub(crate) migrator: Option<&'static Migrator>,
+    pub(crate) port: u16,
+}
+
+/// The subcommand `migrate`.
+pub(crate) async fn migrate<S>(service: &Service<S>) -> Result<(), Error> {
+    if let Some(migrator) = service.migrator {
+        store::migrate::run(&service.settings.database, migrator).await?;
+    }
+    tracing::info!(service = service.desk.name, "migrations applied");
+    Ok(())
+}
+
+/// Until a signal. HTTP is served from the beginning, so that `/readyz` can say what is missing;
+/// queues are touched once broker and database are in order.
+pub(crate) async fn serve<S: Send + Sync + 'static>(service: Service<S>) -> Result<(), Error> {
+    let Service { service, desk, settings, routes, migrator, port } = service;
+    let name = desk.name;
+    let amqp = Amqp::from_env(name)?;
+    let pool = store::pool(&settings.database, name)?;
+    let (bind, port) = config::http_address(port)?;
+    tracing::info!(?settings, %bind, port, "starting");
+
+    let shutdown = Shutdown::on_signals();
+    let health = Health::new();
+    let database = Database::new(pool.clone(), shutdown.clone(), Some(health.part("database")));
+    let schema = health.part("migrations");
+    let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
+    let relay = Relay::start(pool.clone(), publisher.clone(), shutdown.clone());
+    let context = Context {
+        pool: pool.clone(),
+        service,
+        relay: relay.clone(),
+        health: health.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let router = routes.map_or_else(Router::new, |routes| routes(&context));
+
+    let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
+    let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
+    parts.spawn(async move { Ok(listening.await?) });
+    let queues = Queues { desk, settings, amqp, health, database, schema, migrator, relay };
+    parts.spawn(queues.run(publisher.clone(), shutdown.clone()));
+
+    let mut result = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let ended = ended.unwrap_or(Err(Error::Ended));
+        if ended.is_ok() && !shutdown.is_begun() {
+            result = Err(Error::Ended);
+        }
+        if ended.is_err() && result.is_ok() {
+            result = ended;
+        }
+        // One part without the others is no service.
+        shutdown.begin();
+    }
+    publisher.close().await;
+    pool.close().await;
+    tracing::info!("stopped");
+    result
+}
+
+struct Queues {
+    desk: Desk,
+    settings: Settings,
+    amqp: Amqp,
+    health: Health,
+    database: Database,
+    schema: Part,
+    migrator: Option<&'static Migrator>,
+    relay: Relay,
+}
+
+impl Queues {
+    async fn run(self, publisher: Publisher, shutdown: Shutdown) -> Result<(), Error> {
+        let Queues { desk, settings, amqp, health, database, schema, migrator, relay } = self;
+        if !in_order(&database.pool, migrator, &schema, &shutdown).await {
+            return Ok(());
+        }
+        database.up();
+        let name = desk.name;
+        let desk = Arc::new(desk);
+        let events = desk.events();
+        let topology = match (desk.takes_commands(), events.is_empty()) {
+            (true, true) => Topology::participant(name),
+            (true, false) => Topology::participant(name).events(&events),
+            (false, false) => Topology::subscriber(name, &events),
+            (false, true) => {
+                shutdown.begun().await;
+                return Ok(());
+            }
+        };
+        match messaging::prepare(&amqp, &topology, &shutdown).await {
+            Ok(()) => {}
+            Err(_) if shutdown.is_begun() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let consume = |queue: String| {
+            let part = health.part(queue.clone());
+            Consumer::start(&amqp, queue, topology.clone(), settings.prefetch(), part, &shutdown)
+        };
+        let mut consumers = JoinSet::new();
+        if desk.takes_commands() {
+            let commands = Commands {
+                desk: Arc::clone(&desk),
+                database: database.clone(),
+                publisher: publisher.clone(),
+                shutdown: shutdown.clone(),
+                settings: settings.clone(),
+            };
+            consumers.spawn(Arc::new(commands).run(consume(command_queue(name))));
+        }
+        if !events.is_empty() {
+            let consumer = consume(event_queue(name));
+            let listener =
+                Events { desk, database, publisher, relay, shutdown: shutdown.clone(), settings };
+            consumers.spawn(Arc::new(listener).run(consumer));
+        }
+        while let Some(ended) = consumers.join_next().await {
+            ended.map_err(|_| Error::Ended)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the database is what this build needs. `false` when a stop began before.
+async fn in_order(
+    pool: &PgPool,
+    migrator: Option<&'static Migrator>,
+    part: &Part,
+    shutdown: &Shutdown,
+) -> bool {
+    let mut delays = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    loop {
+        let verified = match migrator {
+            Some(migrator) => store::migrate::verify(pool, migrator).await,
+            None => Ok(()),
+        };
+        match verified {
+            Ok(()) => {
+                part.up();
+                return true;
+            }
+            Err(error) if error.is_infrastructure() => {
+                tracing::warn!(%error, "database away: waiting for it");
+                part.down("the database does not answer");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "migrations are not in order: waiting for them");
+                part.down(error.to_string());
+            }
+        }
+        tokio::select! {
+            () = delays.wait() => {}
+            () = shutdown.begun() => return false,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A service on a bench: its handlers as they run in production, on a real database, without a
+//! broker, for its tests.
+
+use crate::{
+    Answered, Fault, Worker,
+    database::Database,
+    desk::{self, Desk},
+    listen,
+};
+use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, ReplyEnvelope, SagaId};
+use runtime::shutdown::Shutdown;
+use sqlx::PgPool;
+use std::sync::Arc;
+use time::{Duration, OffsetDateTime};
+
+/// Handles one message at a time, through inbox, barrier and phases, and without the retries
+/// that follow a fault.
+pub struct Bench<S> {
+    pub service: Arc<S>,
+    desk: Desk,
+    database: Database,
+}
+
+impl<S: Send + Sync + 'static> Bench<S> {
+    /// The service as registered with `worker`, on a database that has its tables.
+    pub fn of(worker: Worker<S>, pool: PgPool) -> Self {
+        let database = Database::new(pool, Shutdown::manual(), None);
+        Bench { service: worker.service, desk: worker.desk, database }
+    }
+
+    /// A command with its answer, or its fault.
+    pub async fn handle(&self, command: &CommandEnvelope) -> Result<Answered, Fault> {
+        match self.desk.answer(&self.database, command).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(Fault::permanent(format!("nobody handles {}", command.kind))),
+            Err(stopped) => Err(Fault::transient(stopped)),
+        }
+    }
+
+    /// As the orchestrator would see it.
+    pub async fn reply(&self, command: &CommandEnvelope) -> Result<ReplyEnvelope, Fault> {
+        let answered = self.handle(command).await?;
+        Ok(ReplyEnvelope::to(command, answered.outcome, answered.body.into_bytes()))
+    }
+
+    /// The action of `step`.
+    pub async fn act<C: Command>(
+        &self,
+        saga: SagaId,
+        step: &str,
+        command: &C,
+    ) -> Result<Answered, Fault> {
+        self.handle(&envelope(saga, step, Leg::Action, command)?).await
+    }
+
+    /// The compensation of `step`.
+    pub async fn undo<C: Command>(
+        &self,
+        saga: SagaId,
+        step: &str,
+        command: &C,
+    ) -> Result<Answered, Fault> {
+        self.handle(&envelope(saga, step, Leg::Compensation, command)?).await
+    }
+
+    /// Tells an event. Whether it was new.
+    pub async fn tell<E: Event>(&self, saga: SagaId, event: &E) -> Result<bool, Fault> {
+        let event = EventEnvelope::of(saga, event)?;
+        let ear = self
+            .desk
+            .ear(&event.kind)
+            .ok_or_else(|| Fault::permanent(format!("nobody listens to {}", event.kind)))?;
+        let items = vec![listen::Item { event: &event, ear }];
+        let handle = |items| listen::handle(&self.database.pool, items);
+        let heard = desk::each(&self.database, items, handle).await;
+        let heard = heard.map_err(Fault::transient)?.pop();
+        Ok(heard.transpose()? == Some(listen::Heard::New))
+    }
+}
+
+/// A command's first attempt, with a minute to go.
+pub fn envelope<C: Command>(
+    saga: SagaId,
+    step: &str,
+    leg: Leg,
+    command: &C,
+) -> Result<CommandEnvelope, serde_json::Error> {
+    Ok(CommandEnvelope {
+        saga,
+        definition: "test".to_owned(),
+        step: step.to_owned(),
+        leg,
+        attempt: 1,
+        kind: C::TYPE.to_owned(),
+        deadline: OffsetDateTime::now_utc() + Duration::minutes(1),
+        traceparent: None,
+        body: serde_json::to_vec(command)?,
+    })
+}

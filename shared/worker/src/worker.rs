@@ -1,0 +1,174 @@
+use crate::{
+    Context, Handle, Listen, Outside, Settings,
+    desk::Desk,
+    serve::{self, Service},
+};
+use axum::Router;
+use contracts::{Command, Event, Never};
+use runtime::{config, http, telemetry};
+use sqlx::migrate::Migrator;
+use std::sync::Arc;
+
+/// Why a service does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error("AMQP_URL is not usable")]
+    Broker(#[from] messaging::BadAddress),
+    #[error("DATABASE_URL is not usable")]
+    Database(#[from] store::Error),
+    #[error("the queues could not be declared")]
+    Topology(#[from] messaging::Error),
+    #[error("migrating failed")]
+    Migrate(#[from] store::migrate::Error),
+    #[error("the HTTP server failed")]
+    Http(#[from] http::Error),
+    #[error("the service is put together wrongly: {0}")]
+    Registration(String),
+    #[error("unknown subcommand {0:?}: there are `serve` (the default) and `migrate`")]
+    Usage(String),
+    #[error("a part of the service ended unexpectedly")]
+    Ended,
+}
+
+pub(crate) type Routes<S> = Box<dyn FnOnce(&Context<S>) -> Router + Send>;
+
+/// A service being put together: what it handles, what it listens to, what it serves.
+pub struct Worker<S> {
+    pub(crate) service: Arc<S>,
+    pub(crate) desk: Desk,
+    settings: Option<Settings>,
+    routes: Option<Routes<S>>,
+    migrator: Option<&'static Migrator>,
+    port: u16,
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    /// Sets up logs and metrics and reads the environment; nothing is connected yet. `name` is
+    /// the participant: the part of its commands' types before the dot.
+    pub fn from_env(name: &'static str, service: S) -> Result<Self, Error> {
+        telemetry::init(name);
+        let settings = Settings::from_env()?;
+        Ok(Worker { settings: Some(settings), ..Worker::new(name, service) })
+    }
+
+    /// Reads the environment only when it runs; for a service that tests put on a
+    /// [bench](crate::testing::Bench) as well.
+    pub fn new(name: &'static str, service: S) -> Self {
+        Worker {
+            service: Arc::new(service),
+            desk: Desk::new(name),
+            settings: None,
+            routes: None,
+            migrator: None,
+            port: 8080,
+        }
+    }
+
+    /// An action and its compensation; their whole effect is in the database.
+    #[must_use]
+    pub fn pair<A, B>(mut self) -> Self
+    where
+        A: Command,
+        B: Command<Refusal = Never>,
+        S: Handle<A> + Handle<B>,
+    {
+        self.desk.handle::<S, A>(&self.service);
+        self.desk.handle::<S, B>(&self.service);
+        self
+    }
+
+    /// A step without compensation: it comes after the pivot, is the pivot, or only reads. One
+    /// after the pivot has [`Never`] as its refusal.
+    #[must_use]
+    pub fn retriable<C: Command>(mut self) -> Self
+    where
+        S: Handle<C>,
+    {
+        self.desk.handle::<S, C>(&self.service);
+        self
+    }
+
+    /// An action and its compensation that reach outside the database.
+    #[must_use]
+    pub fn pair_outside<A, B>(mut self) -> Self
+    where
+        A: Command,
+        B: Command<Refusal = Never>,
+        S: Outside<A> + Outside<B>,
+    {
+        self.desk.outside::<S, A>(&self.service);
+        self.desk.outside::<S, B>(&self.service);
+        self
+    }
+
+    /// A step without compensation that reaches outside the database.
+    #[must_use]
+    pub fn outside<C: Command>(mut self) -> Self
+    where
+        S: Outside<C>,
+    {
+        self.desk.outside::<S, C>(&self.service);
+        self
+    }
+
+    /// Listens to an event, through the queue `<name>.events`.
+    #[must_use]
+    pub fn on<E: Event>(mut self) -> Self
+    where
+        S: Listen<E>,
+    {
+        self.desk.listen::<S, E>(&self.service);
+        self
+    }
+
+    /// What it serves over HTTP besides `/healthz`, `/readyz` and `/metrics`.
+    #[must_use]
+    pub fn routes(mut self, routes: impl FnOnce(&Context<S>) -> Router + Send + 'static) -> Self {
+        self.routes = Some(Box::new(routes));
+        self
+    }
+
+    /// What its database must have applied before it works; applied by the subcommand `migrate`.
+    #[must_use]
+    pub fn migrations(mut self, migrator: &'static Migrator) -> Self {
+        self.migrator = Some(migrator);
+        self
+    }
+
+    /// Where it listens unless `PORT` says otherwise.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The whole of `main`: serves until SIGTERM or SIGINT, finishing what it has begun; or
+    /// migrates, when called with the subcommand `migrate`.
+    pub async fn run_until_signal(self) -> Result<(), Error> {
+        let settings = match self.settings {
+            Some(settings) => settings,
+            None => {
+                telemetry::init(self.desk.name);
+                Settings::from_env()?
+            }
+        };
+        if !self.desk.mistakes.is_empty() {
+            return Err(Error::Registration(self.desk.mistakes.join("; ")));
+        }
+        let service = Service {
+            service: self.service,
+            desk: self.desk,
+            settings,
+            routes: self.routes,
+            migrator: self.migrator,
+            port: self.port,
+        };
+        match std::env::args().nth(1).as_deref() {
+            None | Some("serve") => serve::serve(service).await,
+            Some("migrate") => serve::migrate(&service).await,
+            Some(other) => Err(Error::Usage(other.to_owned())),
+        }
+    }
+}
