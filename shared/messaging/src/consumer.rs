@@ -82,7 +82,9 @@ impl Consumer {
             if self.shutdown.is_begun() {
                 return None;
             }
-            if let Some(batch) = self.shared.take(max.max(1)) {
+            if !self.is_paused()
+                && let Some(batch) = self.shared.take(max.max(1))
+            {
                 let queue = self.shared.queue.clone();
                 let size = u64::try_from(batch.len()).unwrap_or(u64::MAX);
                 metrics::counter!("messages_consumed_total", "queue" => queue).increment(size);
@@ -107,6 +109,7 @@ impl Consumer {
     /// Takes messages again.
     pub fn resume(&self) {
         self.wish(Wanted::Messages);
+        self.shared.arrived.notify_one();
     }
 
     pub fn is_paused(&self) -> bool {
