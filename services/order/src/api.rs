@@ -1,0 +1,156 @@
+//! The REST side: submit, show, list and withdraw orders.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use runtime::{
+    http::{Body, Params, PathId, Problem, with_time_limit},
+    page::{Cursor, Limit, Page},
+};
+use serde::Deserialize;
+use sqlx::PgPool;
+use std::{fmt, sync::Arc, time::Duration};
+use uuid::Uuid;
+
+use crate::{
+    idempotency, intake,
+    orchestrator::{self, Orchestrator},
+    order::{Order, Status},
+    submission::{Submission, is_id},
+    withdrawal::{self, Withdrawal},
+};
+
+/// Clients are promised an answer within 5 s.
+const TIME_LIMIT: Duration = Duration::from_millis(4500);
+const RETRY_AFTER_S: u32 = 2;
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct Api {
+    pub pool: PgPool,
+    pub orchestrator: Orchestrator,
+    /// Called after messages were put into the outbox, so that they leave at once.
+    pub nudge: Arc<dyn Fn() + Send + Sync>,
+}
+
+pub fn router(api: Api) -> Router {
+    let routes = Router::new()
+        .route("/api/v1/orders", post(submit).get(list))
+        .route("/api/v1/orders/{id}", get(show).delete(withdraw));
+    with_time_limit(routes, TIME_LIMIT).with_state(api)
+}
+
+async fn submit(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Body(submission): Body<Submission>,
+) -> Result<Response, Problem> {
+    let key = idempotency::key(&headers)?;
+    let receipt = intake::take(&api.pool, key.as_deref(), submission).await?;
+    (api.nudge)();
+    let headers = [
+        (header::LOCATION, format!("/api/v1/orders/{}", receipt.order_id)),
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+    ];
+    Ok((StatusCode::ACCEPTED, headers, receipt.response).into_response())
+}
+
+async fn show(State(api): State<Api>, PathId(id): PathId<Uuid>) -> Result<Json<Order>, Problem> {
+    let order = Order::find(&api.pool, id).await.map_err(|error| storage(&error))?;
+    order.map(Json).ok_or_else(|| unknown(id))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    status: Option<String>,
+    customer_id: Option<String>,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Cursor<Uuid>>,
+}
+
+async fn list(
+    State(api): State<Api>,
+    Params(query): Params<Query>,
+) -> Result<Page<Order>, Problem> {
+    let status =
+        match query.status.as_deref() {
+            None => None,
+            Some(word) => Some(Status::parse(word).ok_or_else(|| {
+                Problem::field("status", "must be pending, confirmed or cancelled")
+            })?),
+        };
+    if query.customer_id.as_deref().is_some_and(|customer| !is_id(customer)) {
+        return Err(Problem::field("customer_id", "is not a customer id"));
+    }
+    let before = query.cursor.map(|Cursor(id)| id);
+    let customer = query.customer_id.as_deref();
+    let orders = Order::list(&api.pool, status, customer, before, query.limit.rows())
+        .await
+        .map_err(|error| storage(&error))?;
+    Ok(Page::cut(orders, query.limit, |order| order.order_id))
+}
+
+async fn withdraw(State(api): State<Api>, PathId(id): PathId<Uuid>) -> Result<Response, Problem> {
+    match withdrawal::withdraw(&api.pool, &api.orchestrator, id).await? {
+        Withdrawal::Cancelled(order) => {
+            (api.nudge)();
+            Ok((StatusCode::ACCEPTED, Json(order)).into_response())
+        }
+        Withdrawal::Requested(order) => Ok((StatusCode::ACCEPTED, Json(order)).into_response()),
+        Withdrawal::WasCancelled(order) => Ok(Json(order).into_response()),
+        Withdrawal::Confirmed => Err(Problem::conflict("the order is confirmed: it is too late")),
+        Withdrawal::Unknown => Err(unknown(id)),
+    }
+}
+
+fn unknown(id: Uuid) -> Problem {
+    Problem::not_found(format!("there is no order {id}"))
+}
+
+impl From<intake::Error> for Problem {
+    fn from(error: intake::Error) -> Self {
+        match error {
+            intake::Error::Invalid(errors) => Problem::unprocessable(errors),
+            intake::Error::KeyTaken => {
+                Problem::field("Idempotency-Key", "was used before with another body")
+            }
+            intake::Error::Storage(error) => storage(&error),
+            intake::Error::Encode(error) => internal(&error),
+        }
+    }
+}
+
+impl From<withdrawal::Error> for Problem {
+    fn from(error: withdrawal::Error) -> Self {
+        use orchestrator::Error::{NotNow, TooLate, Unreachable};
+        match error {
+            withdrawal::Error::Orchestrator(TooLate(detail)) => Problem::conflict(detail),
+            withdrawal::Error::Orchestrator(error @ (NotNow(_) | Unreachable(_))) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot cancel a saga");
+                Problem::unavailable("the order cannot be cancelled right now", RETRY_AFTER_S)
+            }
+            withdrawal::Error::Storage(error) => storage(&error),
+            withdrawal::Error::Encode(error) => internal(&error),
+        }
+    }
+}
+
+/// The database is away or busy: later. Anything else is our fault.
+fn storage(error: &sqlx::Error) -> Problem {
+    if store::is_infrastructure(error) || store::is_retriable(error) {
+        tracing::warn!(%error, "the database cannot answer");
+        return Problem::unavailable("the database cannot answer right now", RETRY_AFTER_S);
+    }
+    internal(error)
+}
+
+fn internal(error: &dyn fmt::Display) -> Problem {
+    tracing::error!(%error, "a request failed");
+    Problem::internal()
+}

@@ -1,0 +1,87 @@
+//! The order as a participant of its own saga. Each change is one conditional update: it happens
+//! once, whatever is sent twice.
+
+use contracts::order::{CancelOrder, ConfirmOrder, OpenOrder, OrderNotOpen};
+use uuid::Uuid;
+use worker::{Fault, Handle, NotDone, Outcome, Tx};
+
+use crate::{Orders, order::Order};
+
+impl Handle<OpenOrder> for Orders {
+    async fn handle(&self, tx: &mut Tx<'_>, command: OpenOrder) -> Outcome<OpenOrder> {
+        let opened = sqlx::query(
+            "UPDATE orders SET opened_at = coalesce(opened_at, now()), updated_at = now()
+             WHERE id = $1 AND status = 'pending'",
+        )
+        .bind(command.order.0)
+        .execute(tx.sql())
+        .await?;
+        if opened.rows_affected() == 0 {
+            let status = status(tx, command.order.0).await?;
+            return Err(NotDone::Refused(OrderNotOpen { status }));
+        }
+        Ok(())
+    }
+}
+
+impl Handle<CancelOrder> for Orders {
+    async fn handle(&self, tx: &mut Tx<'_>, command: CancelOrder) -> Outcome<CancelOrder> {
+        let cancelled: Option<Order> = sqlx::query_as(
+            "UPDATE orders SET status = 'cancelled', reason = $2, cause = $3, updated_at = now()
+             WHERE id = $1 AND status = 'pending' RETURNING *",
+        )
+        .bind(command.order.0)
+        .bind(&command.reason)
+        .bind(&command.cause)
+        .fetch_optional(tx.sql())
+        .await?;
+        match cancelled {
+            Some(order) => Ok(tx.publish(order.saga(), &order.cancelled())?),
+            None => already(tx, command.order.0, "cancelled").await,
+        }
+    }
+}
+
+impl Handle<ConfirmOrder> for Orders {
+    async fn handle(&self, tx: &mut Tx<'_>, command: ConfirmOrder) -> Outcome<ConfirmOrder> {
+        let confirmed: Option<Order> = sqlx::query_as(
+            "UPDATE orders SET status = 'confirmed', tracking = $2, updated_at = now()
+             WHERE id = $1 AND status = 'pending' RETURNING *",
+        )
+        .bind(command.order.0)
+        .bind(&command.tracking)
+        .fetch_optional(tx.sql())
+        .await?;
+        match confirmed {
+            Some(order) => Ok(tx.publish(order.saga(), &order.confirmed())?),
+            None => already(tx, command.order.0, "confirmed").await,
+        }
+    }
+}
+
+/// Done when the order is `wanted` already. Any other status is for a person to look at: no retry
+/// will turn a confirmed order into a cancelled one.
+async fn already<R>(tx: &mut Tx<'_>, id: Uuid, wanted: &'static str) -> Result<(), NotDone<R>> {
+    let status = status(tx, id).await?;
+    if status == wanted {
+        return Ok(());
+    }
+    Err(NotDone::Fault(Fault::permanent(WrongStatus { id, status, wanted })))
+}
+
+/// The order's status, or `unknown`.
+async fn status(tx: &mut Tx<'_>, id: Uuid) -> sqlx::Result<String> {
+    let status = sqlx::query_scalar("SELECT status FROM orders WHERE id = $1")
+        .bind(id)
+        .fetch_optional(tx.sql())
+        .await?;
+    Ok(status.unwrap_or_else(|| "unknown".to_owned()))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("order {id} is {status} and cannot become {wanted}")]
+struct WrongStatus {
+    id: Uuid,
+    status: String,
+    wanted: &'static str,
+}
