@@ -46,6 +46,15 @@ pub async fn take(pool: &PgPool, most: i64, seconds: f64) -> Result<Vec<Taken>, 
     Ok(taken)
 }
 
+/// Gives messages back that could not be sent.
+pub async fn release(pool: &PgPool, ids: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE outbox SET taken_until = NULL WHERE id = ANY ($1)")
+        .bind(ids)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 /// Deletes messages that were sent.
 pub async fn sent(pool: &PgPool, ids: &[i64]) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM outbox WHERE id = ANY ($1)").bind(ids).execute(pool).await?;

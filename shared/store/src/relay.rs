@@ -96,10 +96,19 @@ async fn pass<P: Send>(pool: &PgPool, publisher: &P) -> Result<bool, Error<P::Er
         return Ok(false);
     }
     let messages: Vec<Outgoing> = taken.iter().map(|taken| taken.message.clone()).collect();
-    let unroutable = tokio::time::timeout(SEND, publisher.send(&messages))
-        .await
-        .map_err(|_| Error::TimedOut)?
-        .map_err(Error::NotSent)?;
+    let sent = match tokio::time::timeout(SEND, publisher.send(&messages)).await {
+        Ok(sent) => sent.map_err(Error::NotSent),
+        Err(_) => Err(Error::TimedOut),
+    };
+    let unroutable = match sent {
+        Ok(unroutable) => unroutable,
+        Err(error) => {
+            let ids: Vec<i64> = taken.iter().map(|taken| taken.id).collect();
+            outbox::release(pool, &ids).await?;
+            return Err(error);
+        }
+    };
+    // Unroutable ones stay taken for a while, so that they are not in the way of others.
     let stay = |(index, taken): (usize, &Taken)| {
         // An event that nobody listens to has been told to everybody who does.
         unroutable.contains(&index) && taken.message.exchange != EVENTS

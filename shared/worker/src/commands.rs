@@ -77,7 +77,8 @@ impl Commands {
                         }
                         Some(Entry::Database(_)) | None => together.push(job),
                     },
-                    Err((delivery, letter)) => {
+                    Err(poison) => {
+                        let (delivery, letter) = *poison;
                         let this = Arc::clone(&self);
                         tasks.spawn(
                             async move { this.finish(vec![letter], vec![delivery], &[]).await },
@@ -106,7 +107,7 @@ impl Commands {
     }
 
     /// A command that somebody here handles; or the dead letter that it becomes.
-    fn read(&self, delivery: Delivery) -> Result<Job, (Delivery, Outgoing)> {
+    fn read(&self, delivery: Delivery) -> Result<Job, Box<(Delivery, Outgoing)>> {
         let command = match delivery.incoming.command() {
             Ok(command) if self.desk.entry(&command.kind).is_some() => Ok(command),
             Ok(command) => Err(disposal::unknown_type(&command.kind)),
@@ -116,7 +117,7 @@ impl Commands {
             Ok(command) => Ok(Job { delivery, command }),
             Err(poison) => {
                 let letter = disposal::of_poison(self.desk.name, &delivery.incoming, &poison);
-                Err((delivery, letter))
+                Err(Box::new((delivery, letter)))
             }
         }
     }

@@ -7,14 +7,13 @@ use crate::{
 use axum::Router;
 use messaging::{Amqp, Consumer, Publisher, Topology, command_queue, event_queue};
 use runtime::{
-    config,
     health::{Health, Part},
     http,
     resilience::Backoff,
     shutdown::Shutdown,
 };
 use sqlx::{PgPool, migrate::Migrator};
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use store::relay::Relay;
 use tokio::task::JoinSet;
 
@@ -23,31 +22,23 @@ pub(crate) struct Service<S> {
     pub(crate) service: Arc<S>,
     pub(crate) desk: Desk,
     pub(crate) settings: Settings,
+    pub(crate) amqp: Amqp,
+    pub(crate) address: (IpAddr, u16),
     pub(crate) routes: Option<Routes<S>>,
     pub(crate) migrator: Option<&'static Migrator>,
-    pub(crate) port: u16,
 }
 
-/// The subcommand `migrate`.
-pub(crate) async fn migrate<S>(service: &Service<S>) -> Result<(), Error> {
-    if let Some(migrator) = service.migrator {
-        store::migrate::run(&service.settings.database, migrator).await?;
-    }
-    tracing::info!(service = service.desk.name, "migrations applied");
-    Ok(())
-}
-
-/// Until a signal. HTTP is served from the beginning, so that `/readyz` can say what is missing;
+/// Until a stop begins. HTTP is served from the beginning, so that `/readyz` can say what is missing;
 /// queues are touched once broker and database are in order.
-pub(crate) async fn serve<S: Send + Sync + 'static>(service: Service<S>) -> Result<(), Error> {
-    let Service { service, desk, settings, routes, migrator, port } = service;
-    let name = desk.name;
-    let amqp = Amqp::from_env(name)?;
-    let pool = store::pool(&settings.database, name)?;
-    let (bind, port) = config::http_address(port)?;
+pub(crate) async fn serve<S: Send + Sync + 'static>(
+    service: Service<S>,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let Service { service, desk, settings, amqp, address, routes, migrator } = service;
+    let pool = store::pool(&settings.database, desk.name)?;
+    let (bind, port) = address;
     tracing::info!(?settings, %bind, port, "starting");
 
-    let shutdown = Shutdown::on_signals();
     let health = Health::new();
     let database = Database::new(pool.clone(), shutdown.clone(), Some(health.part("database")));
     let schema = health.part("migrations");

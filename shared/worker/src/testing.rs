@@ -2,9 +2,9 @@
 //! broker, for its tests.
 
 use crate::{
-    Answered, Fault, Worker,
+    Answered, Fault, Worker, batch,
     database::Database,
-    desk::{self, Desk},
+    desk::{self, Desk, Entry},
     listen,
 };
 use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, ReplyEnvelope, SagaId};
@@ -35,6 +35,21 @@ impl<S: Send + Sync + 'static> Bench<S> {
             Ok(None) => Err(Fault::permanent(format!("nobody handles {}", command.kind))),
             Err(stopped) => Err(Fault::transient(stopped)),
         }
+    }
+
+    /// Commands whose effects are in the database, as one batch; their results in order.
+    pub async fn handle_all<'a>(
+        &'a self,
+        commands: &'a [CommandEnvelope],
+    ) -> Vec<Result<Answered, Fault>> {
+        let item = |command: &'a CommandEnvelope| match self.desk.entry(&command.kind) {
+            Some(Entry::Database(handler)) => {
+                Some(batch::Item { command, handler: handler.as_ref() })
+            }
+            Some(Entry::Outside(_)) | None => None,
+        };
+        let items: Vec<_> = commands.iter().filter_map(item).collect();
+        desk::answer_all(&self.database, &items).await.unwrap_or_default()
     }
 
     /// As the orchestrator would see it.

@@ -5,9 +5,10 @@ use crate::{
 };
 use axum::Router;
 use contracts::{Command, Event, Never};
-use runtime::{config, http, telemetry};
+use messaging::Amqp;
+use runtime::{config, http, shutdown::Shutdown, telemetry};
 use sqlx::migrate::Migrator;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// Why a service does not run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
             migrator: None,
             port: 8080,
         }
+    }
+
+    /// The service itself, as its handlers see it.
+    pub fn service(&self) -> Arc<S> {
+        Arc::clone(&self.service)
     }
 
     /// An action and its compensation; their whole effect is in the database.
@@ -146,29 +152,44 @@ impl<S: Send + Sync + 'static> Worker<S> {
 
     /// The whole of `main`: serves until SIGTERM or SIGINT, finishing what it has begun; or
     /// migrates, when called with the subcommand `migrate`.
-    pub async fn run_until_signal(self) -> Result<(), Error> {
-        let settings = match self.settings {
+    pub async fn run_until_signal(mut self) -> Result<(), Error> {
+        let settings = match self.settings.take() {
             Some(settings) => settings,
             None => {
                 telemetry::init(self.desk.name);
                 Settings::from_env()?
             }
         };
+        match std::env::args().nth(1).as_deref() {
+            None | Some("serve") => {
+                let amqp = Amqp::from_env(self.desk.name)?;
+                let address = config::http_address(self.port)?;
+                self.run(settings, amqp, address, Shutdown::on_signals()).await
+            }
+            Some("migrate") => {
+                if let Some(migrator) = self.migrator {
+                    store::migrate::run(&settings.database, migrator).await?;
+                }
+                tracing::info!(service = self.desk.name, "migrations applied");
+                Ok(())
+            }
+            Some(other) => Err(Error::Usage(other.to_owned())),
+        }
+    }
+
+    /// Serves until `shutdown` begins, finishing what it has begun.
+    pub async fn run(
+        self,
+        settings: Settings,
+        amqp: Amqp,
+        address: (IpAddr, u16),
+        shutdown: Shutdown,
+    ) -> Result<(), Error> {
         if !self.desk.mistakes.is_empty() {
             return Err(Error::Registration(self.desk.mistakes.join("; ")));
         }
-        let service = Service {
-            service: self.service,
-            desk: self.desk,
-            settings,
-            routes: self.routes,
-            migrator: self.migrator,
-            port: self.port,
-        };
-        match std::env::args().nth(1).as_deref() {
-            None | Some("serve") => serve::serve(service).await,
-            Some("migrate") => serve::migrate(&service).await,
-            Some(other) => Err(Error::Usage(other.to_owned())),
-        }
+        let Worker { service, desk, routes, migrator, .. } = self;
+        serve::serve(Service { service, desk, settings, amqp, address, routes, migrator }, shutdown)
+            .await
     }
 }

@@ -1,0 +1,9 @@
+//! What the SDK promises the author of a service, on a real Postgres and a real RabbitMQ.
+
+mod batches;
+mod broker;
+mod events;
+mod inbox;
+mod outside;
+mod shop;
+mod till;

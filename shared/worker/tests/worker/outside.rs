@@ -1,0 +1,151 @@
+use crate::{
+    shop::saga,
+    till::{Authorise, Gate, STEP, Till, Void, bench, recorded},
+};
+use contracts::{
+    Outcome::{Done, Refused},
+    SagaId,
+};
+use std::sync::{Arc, atomic::Ordering::SeqCst};
+use testkit::{PATIENCE, eventually};
+use worker::testing::Bench;
+
+const TEN: Authorise = Authorise { amount: 10 };
+
+async fn waits_at(gate: &Gate) -> anyhow::Result<()> {
+    eventually(PATIENCE, "an authorisation halts at the gate", async || {
+        anyhow::ensure!(gate.waiting.load(SeqCst) > 0);
+        Ok(())
+    })
+    .await
+}
+
+fn authorise(
+    bench: &Arc<Bench<Till>>,
+    saga: SagaId,
+) -> tokio::task::JoinHandle<Result<worker::Answered, worker::Fault>> {
+    let bench = Arc::clone(bench);
+    tokio::spawn(async move { bench.act(saga, STEP, &TEN).await })
+}
+
+#[tokio::test]
+async fn a_call_is_made_once_recorded_and_undone() -> anyhow::Result<()> {
+    let (database, bench) = bench().await?;
+    let saga = saga();
+    for duplicate in [false, true] {
+        let answered = bench.act(saga, STEP, &TEN).await?;
+        assert_eq!((answered.outcome, answered.duplicate), (Done, duplicate));
+    }
+    assert_eq!(bench.service.gateway.keys.lock().unwrap().len(), 1);
+    assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (10, 1));
+    for duplicate in [false, true] {
+        let answered = bench.undo(saga, STEP, &Void {}).await?;
+        assert_eq!((answered.outcome, answered.duplicate), (Done, duplicate));
+    }
+    assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_before_or_after_the_call_leaves_nothing_recorded() -> anyhow::Result<()> {
+    let (database, bench) = bench().await?;
+    for (amount, calls) in [(0, 0), (13, 1)] {
+        let saga = saga();
+        for duplicate in [false, true] {
+            let answered = bench.act(saga, STEP, &Authorise { amount }).await?;
+            assert_eq!((answered.outcome, answered.duplicate), (Refused, duplicate));
+        }
+        assert_eq!(bench.service.gateway.keys.lock().unwrap().len(), calls);
+        assert_eq!(recorded(database.pool()).await?, 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_call_is_made_again_with_the_same_key_and_intent() -> anyhow::Result<()> {
+    let (_database, bench) = bench().await?;
+    let saga = saga();
+    bench.service.gateway.forgetful.store(4, SeqCst);
+    let fault = bench.act(saga, STEP, &TEN).await.unwrap_err();
+    assert!(fault.is_transient());
+    let answered = bench.act(saga, STEP, &TEN).await?;
+    assert_eq!((answered.outcome, answered.duplicate), (Done, false));
+    let keys = bench.service.gateway.keys.lock().unwrap().clone();
+    assert_eq!(keys, vec![format!("{saga}/{STEP}/action"); 5]);
+    assert_eq!(bench.service.prepared.load(SeqCst), 1, "the intent was committed");
+    assert_eq!(bench.service.gateway.set_aside(), 10);
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_the_breaker_is_open_a_command_waits_and_spends_nothing() -> anyhow::Result<()> {
+    let (_database, bench) = bench().await?;
+    let gateway = &bench.service.gateway;
+    gateway.failing.store(3, SeqCst);
+    // Opens the circuit: two failures.
+    bench.act(saga(), STEP, &TEN).await.unwrap_err();
+    let answered = bench.act(saga(), STEP, &TEN).await?;
+    assert_eq!(answered.outcome, Done);
+    Ok(())
+}
+
+/// The process dies when the gateway has authorised and nothing of it is recorded.
+#[tokio::test]
+async fn killed_between_call_and_record_and_then_compensated_no_money_stays_authorised()
+-> anyhow::Result<()> {
+    let (database, bench) = bench().await?;
+    let (bench, saga) = (Arc::new(bench), saga());
+    bench.service.gateway.after.shut();
+    let action = authorise(&bench, saga);
+    waits_at(&bench.service.gateway.after).await?;
+    action.abort();
+    let _ = action.await;
+    assert_eq!(bench.service.gateway.set_aside(), 10);
+    assert_eq!(bench.undo(saga, STEP, &Void {}).await?.outcome, Done);
+    assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (0, 0));
+    // The action comes again, as a redelivery would.
+    assert_eq!(bench.act(saga, STEP, &TEN).await?.outcome, Refused);
+    assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (0, 0));
+    Ok(())
+}
+
+/// The compensation overtakes the action at either side of its effect.
+#[tokio::test]
+async fn a_result_that_comes_after_the_compensation_is_not_recorded() -> anyhow::Result<()> {
+    let gates: [fn(&Till) -> &Gate; 2] = [|till| &till.gateway.before, |till| &till.gateway.after];
+    for gate in gates {
+        let (database, bench) = bench().await?;
+        let (bench, saga) = (Arc::new(bench), saga());
+        gate(&bench.service).shut();
+        let action = authorise(&bench, saga);
+        waits_at(gate(&bench.service)).await?;
+        assert_eq!(bench.undo(saga, STEP, &Void {}).await?.outcome, Done);
+        gate(&bench.service).open();
+        assert_eq!(action.await??.outcome, Refused);
+        assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (0, 0));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_compensation_whose_call_failed_goes_on_from_there() -> anyhow::Result<()> {
+    let (database, bench) = bench().await?;
+    let saga = saga();
+    bench.act(saga, STEP, &TEN).await?;
+    bench.service.gateway.failing.store(3, SeqCst);
+    bench.undo(saga, STEP, &Void {}).await.unwrap_err();
+    assert_eq!(bench.service.gateway.set_aside(), 10);
+    assert_eq!(bench.undo(saga, STEP, &Void {}).await?.outcome, Done);
+    assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_compensation_without_an_action_calls_nobody_and_bars_the_action() -> anyhow::Result<()> {
+    let (_database, bench) = bench().await?;
+    let saga = saga();
+    assert_eq!(bench.undo(saga, STEP, &Void {}).await?.outcome, Done);
+    assert_eq!(bench.act(saga, STEP, &TEN).await?.outcome, Refused);
+    assert!(bench.service.gateway.keys.lock().unwrap().is_empty());
+    Ok(())
+}
