@@ -1,5 +1,7 @@
 //! The simulated outside, over HTTP.
 
+#![allow(clippy::unwrap_used)]
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use simulator::Simulator;

@@ -1,0 +1,37 @@
+//! The payment service on port 8003; `payment migrate` prepares its database.
+
+use anyhow::Context as _;
+use contracts::payment::{AuthorisePayment, CapturePayment, RefundPayment, VoidPayment};
+use payment::{MIGRATOR, Payment, api, gateway::HttpGateway};
+use runtime::{
+    config::{self, Redacted},
+    http_client,
+    resilience::{Breaker, BreakerPolicy},
+};
+use std::time::Duration;
+use worker::Worker;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    Worker::from_env("payment", payment()?)?
+        .pair_outside::<AuthorisePayment, VoidPayment>()
+        .outside::<CapturePayment>()
+        .outside::<RefundPayment>()
+        .routes(|context| api::router(context.pool.clone()))
+        .migrations(&MIGRATOR)
+        .port(8003)
+        .run_until_signal()
+        .await?;
+    Ok(())
+}
+
+fn payment() -> anyhow::Result<Payment<HttpGateway>> {
+    let default = Redacted::new("http://127.0.0.1:8010/gateway");
+    let url = config::env("GATEWAY_URL", Some(default))?;
+    let limit = config::env("GATEWAY_TIMEOUT_MS", Some(3000_u64))?;
+    Ok(Payment {
+        gateway: HttpGateway::new(http_client::client()?, url.expose()).context("no gateway")?,
+        breaker: Breaker::new("gateway", BreakerPolicy::default()),
+        time_limit: Duration::from_millis(limit),
+    })
+}
