@@ -1,0 +1,58 @@
+//! The few requests to RabbitMQ's management API that tests need.
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Method, Url};
+use serde_json::{Value, json};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Management {
+    client: Client,
+    /// With the login in it.
+    base: Url,
+}
+
+impl Management {
+    pub(crate) fn new(base: &Url) -> Result<Self> {
+        Ok(Management { client: runtime::http_client::client()?, base: base.clone() })
+    }
+
+    /// With connections of its own, for another runtime.
+    pub(crate) fn fresh(&self) -> Result<Self> {
+        Management::new(&self.base)
+    }
+
+    pub(crate) async fn create_vhost(&self, vhost: &str, login: &str) -> Result<()> {
+        self.send(Method::PUT, &format!("vhosts/{vhost}"), json!({})).await?;
+        let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+        self.send(Method::PUT, &format!("permissions/{vhost}/{login}"), everything).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_vhost(&self, vhost: &str) -> Result<()> {
+        self.send(Method::DELETE, &format!("vhosts/{vhost}"), Value::Null).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn import(&self, definitions: Value) -> Result<()> {
+        self.send(Method::POST, "definitions", definitions).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        let body = self.send(Method::GET, path, Value::Null).await?;
+        serde_json::from_str(&body).context("the management API did not answer with JSON")
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> Result<String> {
+        let url = self.base.join(&format!("api/{path}"))?;
+        let mut request = self.client.request(method, url);
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.context("the management API cannot be reached")?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "the management API answered {status} for {path}: {text}");
+        Ok(text)
+    }
+}

@@ -1,0 +1,74 @@
+use crate::{Instances, cleanup, management::Management};
+use anyhow::{Context, Result};
+use reqwest::Url;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A RabbitMQ virtual host for one test, deleted with all that is in it when dropped.
+#[derive(Debug)]
+pub struct ScratchVhost {
+    name: String,
+    url: Url,
+    management: Management,
+}
+
+impl ScratchVhost {
+    /// An empty one, on the instances of the run.
+    pub async fn create() -> Result<Self> {
+        Self::create_on(&Instances::shared()?).await
+    }
+
+    pub(crate) async fn create_on(instances: &Instances) -> Result<Self> {
+        let name = format!("test-{}", Uuid::new_v4().simple());
+        let management = Management::new(&instances.management)?;
+        let mut url = instances.amqp.clone();
+        url.set_path(&name);
+        management.create_vhost(&name, url.username()).await?;
+        Ok(ScratchVhost { name, url, management })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As the administrator: `amqp://user:password@host:port/vhost`.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// As another login.
+    pub(crate) fn url_as(&self, login: &str, password: &str) -> Result<Url> {
+        login_as(&self.url, login, password)
+    }
+
+    /// What the management API says of a queue. Counts lag by up to five seconds.
+    pub async fn queue(&self, queue: &str) -> Result<Value> {
+        self.management.get(&format!("queues/{}/{queue}", self.name)).await
+    }
+
+    /// Every queue, as the management API lists them.
+    pub async fn queues(&self) -> Result<Value> {
+        self.management.get(&format!("queues/{}", self.name)).await
+    }
+
+    pub(crate) fn management(&self) -> &Management {
+        &self.management
+    }
+}
+
+pub(crate) fn login_as(url: &Url, login: &str, password: &str) -> Result<Url> {
+    let mut url = url.clone();
+    url.set_username(login)
+        .and_then(|()| url.set_password(Some(password)))
+        .ok()
+        .context("the URL cannot hold a login")?;
+    Ok(url)
+}
+
+impl Drop for ScratchVhost {
+    fn drop(&mut self) {
+        // Not with the client of the test's runtime, which may be shutting down.
+        let (management, name) = (self.management.fresh(), self.name.clone());
+        cleanup::finish(async move { management?.delete_vhost(&name).await });
+    }
+}
