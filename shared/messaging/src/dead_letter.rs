@@ -195,14 +195,15 @@ impl Incoming {
                 at: text(AT).and_then(parse_instant),
             });
         }
-        // `last` is newer brokers' word; a retried command's `first` is its retry queue.
-        let from = |which: &str, what: &str| text(&format!("x-{which}-death-{what}"));
-        let reason = from("last", "reason").or_else(|| from("first", "reason"))?;
-        let queue = from("last", "queue").or_else(|| from("first", "queue"));
+        // The broker's own notes, the latest first. Coming out of a retry queue is no death.
+        let notes = self.headers.to_json();
+        let note = notes.get("x-death")?.get(0)?;
+        let word = |name: &str| note.get(name).and_then(|word| word.as_str()).map(str::to_owned);
+        let reason = word("reason").filter(|reason| reason != "expired")?;
         Some(Death {
-            reason: reason.to_owned(),
+            reason,
             error: String::new(),
-            from: queue.unwrap_or_default().to_owned(),
+            from: word("queue").unwrap_or_default(),
             attempts: self.retry_count() + 1,
             at: None,
         })

@@ -24,6 +24,8 @@ mod dead_letter;
 mod declare;
 mod delivery;
 mod error;
+#[cfg(test)]
+mod golden;
 mod headers;
 mod incoming;
 mod link;

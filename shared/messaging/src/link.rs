@@ -39,6 +39,10 @@ impl Link {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
     }
 
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.broken.borrow().is_some()
+    }
+
     /// Has the connection thrown away and another one opened.
     pub(crate) fn give_up(&self, reason: &str) {
         self.broken.send_if_modified(|broken| {
@@ -72,9 +76,13 @@ impl Keeper {
                     self.part.up();
                     let ended = self.watch(&link).await;
                     self.lent.send_replace(None);
-                    close(&link.connection).await;
-                    let Some(reason) = ended else { return };
+                    let Some(reason) = ended else {
+                        close(&link.connection).await;
+                        return;
+                    };
                     self.report(&reason);
+                    // Beside the new one: the old one may be deaf and take its time.
+                    tokio::spawn(async move { close(&link.connection).await });
                 }
                 Err(error) => {
                     self.report(&error.to_string());

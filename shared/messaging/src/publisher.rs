@@ -183,7 +183,8 @@ impl Publisher {
 
     async fn link(&self) -> Result<Arc<Link>, NotSent> {
         let mut lent = self.shared.lent.clone();
-        let link = lent.wait_for(Option::is_some).await.map_err(|_| NotSent::Closed)?;
+        let sound = |lent: &Lent| lent.as_ref().is_some_and(|link| !link.is_given_up());
+        let link = lent.wait_for(sound).await.map_err(|_| NotSent::Closed)?;
         link.clone().ok_or(NotSent::Closed)
     }
 

@@ -74,7 +74,12 @@ impl<'a> Session<'a> {
         for delivery in self.shared.drain() {
             delivery.receipt.silenced();
         }
-        close(&self.connection).await;
+        let connection = self.connection;
+        match &ended {
+            Ended::Wanted => close(&connection).await,
+            // Beside the new one: the old one may be deaf and take its time.
+            Ended::Lost(_) => drop(tokio::spawn(async move { close(&connection).await })),
+        }
         ended
     }
 

@@ -79,6 +79,7 @@ async fn a_retried_command_comes_back_after_its_delay_again_and_again() -> Resul
         let incoming = &delivery.incoming;
         assert_eq!((incoming.retry_count(), incoming.command()?), (retry, sent.clone()));
         assert_eq!(incoming.first_failure(), first_failure);
+        assert_eq!(incoming.death(), None);
         let again = Outgoing::retry(incoming, "inventory", Tier::OneSecond, "the database is away");
         assert_eq!(publisher.send(std::slice::from_ref(&again)).await?, []);
         delivery.ack().await;

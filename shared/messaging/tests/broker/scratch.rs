@@ -55,9 +55,9 @@ impl Scratch {
     pub(crate) fn amqp_as(&self, login: &str, password: &str) -> Amqp {
         let mut url = self.broker.clone();
         url.set_path(&self.name);
-        url.set_username(login).unwrap();
-        url.set_password(Some(password)).unwrap();
-        Amqp::new(Redacted::new(url.to_string()), "tester").unwrap()
+        url.set_username(login).expect("a broker's URL has room for a login");
+        url.set_password(Some(password)).expect("and for a password");
+        Amqp::new(Redacted::new(url.to_string()), "tester").expect("the URL was one before")
     }
 
     pub(crate) async fn prepared(topology: &Topology) -> Result<Scratch> {
@@ -95,11 +95,16 @@ impl Scratch {
     pub(crate) async fn cut(&self, purpose: &str) -> Result<usize> {
         let path = format!("vhosts/{}/connections", self.name);
         let mut cut = 0;
-        for connection in self.manage(Method::GET, &path, Value::Null).await?.as_array().unwrap() {
+        for connection in
+            self.manage(Method::GET, &path, Value::Null).await?.as_array().into_iter().flatten()
+        {
             let given = connection["client_properties"]["connection_name"].as_str().unwrap_or("");
             if given.ends_with(purpose) {
-                let name =
-                    connection["name"].as_str().unwrap().replace(' ', "%20").replace('>', "%3E");
+                let name = connection["name"]
+                    .as_str()
+                    .unwrap_or("")
+                    .replace(' ', "%20")
+                    .replace('>', "%3E");
                 self.manage(Method::DELETE, &format!("connections/{name}"), Value::Null).await?;
                 cut += 1;
             }
