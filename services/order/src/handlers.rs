@@ -37,7 +37,8 @@ impl Handle<CancelOrder> for Orders {
         .await?;
         match cancelled {
             Some(order) => Ok(tx.publish(order.saga(), &order.cancelled())?),
-            None => already(tx, command.order.0, "cancelled").await,
+            // A saga can be started without an order; then there is nothing to cancel.
+            None => already(tx, command.order.0, &["cancelled", UNKNOWN]).await,
         }
     }
 }
@@ -54,28 +55,34 @@ impl Handle<ConfirmOrder> for Orders {
         .await?;
         match confirmed {
             Some(order) => Ok(tx.publish(order.saga(), &order.confirmed())?),
-            None => already(tx, command.order.0, "confirmed").await,
+            None => already(tx, command.order.0, &["confirmed"]).await,
         }
     }
 }
 
-/// Done when the order is `wanted` already. Any other status is for a person to look at: no retry
-/// will turn a confirmed order into a cancelled one.
-async fn already<R>(tx: &mut Tx<'_>, id: Uuid, wanted: &'static str) -> Result<(), NotDone<R>> {
+/// Done when the order's status is one of `wanted` already. Any other is for a person to look at:
+/// no retry will turn a confirmed order into a cancelled one.
+async fn already<R>(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    wanted: &'static [&'static str],
+) -> Result<(), NotDone<R>> {
     let status = status(tx, id).await?;
-    if status == wanted {
+    if wanted.contains(&status.as_str()) {
         return Ok(());
     }
-    Err(NotDone::Fault(Fault::permanent(WrongStatus { id, status, wanted })))
+    Err(NotDone::Fault(Fault::permanent(WrongStatus { id, status, wanted: wanted[0] })))
 }
 
-/// The order's status, or `unknown`.
+/// What stands for the status of an order that is not there.
+const UNKNOWN: &str = "unknown";
+
 async fn status(tx: &mut Tx<'_>, id: Uuid) -> sqlx::Result<String> {
     let status = sqlx::query_scalar("SELECT status FROM orders WHERE id = $1")
         .bind(id)
         .fetch_optional(tx.sql())
         .await?;
-    Ok(status.unwrap_or_else(|| "unknown".to_owned()))
+    Ok(status.unwrap_or_else(|| UNKNOWN.to_owned()))
 }
 
 #[derive(Debug, thiserror::Error)]

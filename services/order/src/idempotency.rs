@@ -23,15 +23,15 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// What a key stands for, once it is asked about inside the transaction of a submission.
+/// What use of a key a submission is.
 #[derive(Debug)]
-pub enum Claim {
+pub enum Use {
     /// Nobody used it before: it is ours if the transaction commits.
-    New,
+    First,
     /// The same body came before: this is what was answered.
-    Known { order_id: Uuid, response: String },
+    Again { order_id: Uuid, response: String },
     /// Another body came before.
-    Taken,
+    Other,
 }
 
 /// Claims `key` for the order. Waits for a submission that holds the same key at this moment, and
@@ -42,7 +42,7 @@ pub async fn claim(
     canonical_body: &str,
     order_id: Uuid,
     response: &str,
-) -> sqlx::Result<Claim> {
+) -> sqlx::Result<Use> {
     let claimed = sqlx::query(
         "INSERT INTO idempotency (key, body_digest, order_id, response)
          VALUES ($1, sha256(convert_to($2, 'UTF8')), $3, $4) ON CONFLICT (key) DO NOTHING",
@@ -54,7 +54,7 @@ pub async fn claim(
     .execute(&mut *sql)
     .await?;
     if claimed.rows_affected() == 1 {
-        return Ok(Claim::New);
+        return Ok(Use::First);
     }
     let (same, order_id, response): (bool, Uuid, String) = sqlx::query_as(
         "SELECT body_digest = sha256(convert_to($2, 'UTF8')), order_id, response
@@ -64,5 +64,5 @@ pub async fn claim(
     .bind(canonical_body)
     .fetch_one(sql)
     .await?;
-    Ok(if same { Claim::Known { order_id, response } } else { Claim::Taken })
+    Ok(if same { Use::Again { order_id, response } } else { Use::Other })
 }

@@ -1,21 +1,26 @@
 //! Taking an order in: the idempotency key, the order and the messages that set its saga going
 //! commit together, so an accepted order is never lost, whether or not the broker is up.
 
-use contracts::{Currency, EventEnvelope, Money, SagaId, StartEnvelope};
+use contracts::{Currency, EventEnvelope, Leg, Money, SagaId, StartEnvelope};
 use messaging::Outgoing;
 use runtime::http::FieldError;
 use sqlx::{PgConnection, PgPool};
-use store::outbox;
+use store::{
+    inbox::{self, Claim, Key},
+    outbox,
+};
 use uuid::Uuid;
 
 use crate::{
-    idempotency::{self, Claim},
+    idempotency::{self, Use},
     order::word,
     submission::{Accepted, PriceList, Submission},
 };
 
 /// The definition that an order's saga follows.
 const DEFINITION: &str = "place-order";
+/// Its step that takes an order into work.
+const OPENING: &str = "open-order";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -50,19 +55,29 @@ pub async fn take(
     if let Some(key) = key {
         let canonical = serde_json::to_string(&submission)?;
         match idempotency::claim(&mut tx, key, &canonical, id, &response).await? {
-            Claim::New => {}
-            Claim::Known { order_id, response } => return Ok(Receipt { order_id, response }),
-            Claim::Taken => return Err(Error::KeyTaken),
+            Use::First => {}
+            Use::Again { order_id, response } => return Ok(Receipt { order_id, response }),
+            Use::Other => return Err(Error::KeyTaken),
         }
     }
     let prices = prices(&mut tx, &submission.product_ids()).await?;
     let order = submission.check(&prices).map_err(Error::Invalid)?;
     order.insert(id, &mut tx).await?;
+    intend_opening(&mut tx, id).await?;
     for message in messages(id, &order)? {
         outbox::put(&mut tx, &message).await?;
     }
     tx.commit().await?;
     Ok(Receipt { order_id: id, response })
+}
+
+/// Notes in the inbox that the order is going to be opened. A cancellation that overtakes the
+/// opening then has something to undo: without this it would find nothing, and the order would
+/// stay pending after its saga has ended.
+async fn intend_opening(sql: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+    let key = Key { saga: SagaId(id), step: OPENING.to_owned(), leg: Leg::Action };
+    inbox::claim(sql, &[Claim { key, tombstone: false }]).await?;
+    Ok(())
 }
 
 /// The saga's start, and the event that tells of the order.

@@ -8,6 +8,7 @@ use contracts::{
     order::{CancelOrder, ConfirmOrder, OpenOrder, OrderNotOpen},
 };
 use order::Orders;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::{Service, start};
 use uuid::Uuid;
@@ -98,6 +99,29 @@ async fn cancelling_says_why_and_tells_it_once() {
 }
 
 #[tokio::test]
+async fn a_cancellation_that_overtakes_the_opening_cancels_the_order_for_good() {
+    let given = given_a_submitted_order().await;
+    let cancelled = given.bench.undo(given.order, OPEN, &given.cancellation()).await.unwrap();
+    assert_eq!(cancelled.outcome, Outcome::Done);
+    assert_eq!(cancelled.events[0].kind, "order.cancelled");
+    assert_eq!(given.shown().await["status"], "cancelled");
+
+    let command = OpenOrder { order: given.order };
+    let opened = given.bench.act(given.order, OPEN, &command).await.unwrap();
+    assert_eq!(opened.outcome, Outcome::Refused);
+    assert_eq!(given.shown().await["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn cancelling_an_order_that_is_not_there_is_done() {
+    let given = given_a_submitted_order().await;
+    let command = CancelOrder { order: SagaId(Uuid::now_v7()), ..given.cancellation() };
+    let cancelled = given.bench.undo(command.order, OPEN, &command).await.unwrap();
+    assert_eq!(cancelled.outcome, Outcome::Done);
+    assert!(cancelled.events.is_empty());
+}
+
+#[tokio::test]
 async fn confirming_shows_the_parcel_and_tells_it() {
     let given = given_a_submitted_order().await;
     given.bench.act(given.order, OPEN, &OpenOrder { order: given.order }).await.unwrap();
@@ -135,4 +159,27 @@ async fn an_ended_order_cannot_end_the_other_way() {
     let confirm = ConfirmOrder { order: other.order, tracking: None };
     other.bench.act(other.order, CONFIRM, &confirm).await.unwrap_err();
     assert_eq!(other.shown().await["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn an_order_is_withdrawn_or_opened_and_never_both() {
+    for _ in 0..20 {
+        let given = given_a_submitted_order().await;
+        let (path, command) =
+            (format!("/api/v1/orders/{}", given.order), OpenOrder { order: given.order });
+        let (withdrawn, opened) =
+            tokio::join!(given.service.delete(&path), given.bench.act(given.order, OPEN, &command));
+        let order = given.shown().await;
+        match opened.unwrap().outcome {
+            Outcome::Done => {
+                // Now it is the orchestrator's to undo, and there is none here.
+                assert_eq!(withdrawn.status(), StatusCode::SERVICE_UNAVAILABLE);
+                assert_eq!(order["status"], "pending");
+            }
+            _ => {
+                assert_eq!(withdrawn.status(), StatusCode::ACCEPTED);
+                assert_eq!(order["status"], "cancelled");
+            }
+        }
+    }
 }
