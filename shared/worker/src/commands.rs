@@ -2,7 +2,7 @@
 
 use crate::{
     Answered, Fault, Settings, batch,
-    database::{Database, Stopped},
+    database::{Database, Unfinished},
     desk::{self, Desk, Entry},
     disposal,
     gates::Gates,
@@ -137,7 +137,7 @@ impl Commands {
             .collect();
         let results = match desk::answer_all(&self.database, &items).await {
             Ok(results) => results,
-            Err(Stopped) => {
+            Err(Unfinished) => {
                 hand_back(jobs.into_iter().map(|job| job.delivery)).await;
                 return Vec::new();
             }
@@ -174,7 +174,7 @@ impl Commands {
                 &fault,
                 self.settings.retries,
             ),
-            Err(Stopped) => return hand_back([delivery]).await,
+            Err(Unfinished) => return hand_back([delivery]).await,
         };
         series::seconds(self.desk.name, began.elapsed());
         self.finish(messages, vec![delivery], &kinds).await;
@@ -184,7 +184,7 @@ impl Commands {
         &self,
         command: &CommandEnvelope,
         first: Option<Fault>,
-    ) -> Result<Result<Answered, Fault>, Stopped> {
+    ) -> Result<Result<Answered, Fault>, Unfinished> {
         // A call to the outside has had its short retries inside its own flow.
         let tries = match self.desk.entry(&command.kind) {
             Some(Entry::Database(_)) => SHORT_RETRIES + usize::from(first.is_none()),

@@ -13,10 +13,11 @@ use std::{future::Future, time::Duration};
 /// For one transaction; statements have shorter limits of their own.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The process is stopping, and the work at hand is not done. It stays with the broker.
+/// The work at hand is not done, because the process is stopping or the other side is away, and
+/// is not to blame for it. It stays with the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("stopped before the work was done")]
-pub struct Stopped;
+#[error("given back before it was done")]
+pub struct Unfinished;
 
 #[derive(Clone)]
 pub(crate) struct Database {
@@ -42,7 +43,7 @@ impl Database {
         &self,
         tries: u32,
         work: impl Fn() -> W,
-    ) -> Result<Result<T, Fault>, Stopped>
+    ) -> Result<Result<T, Fault>, Unfinished>
     where
         W: Future<Output = Result<T, Fault>>,
     {
@@ -85,10 +86,10 @@ impl Database {
     pub(crate) async fn unless_stopped<T>(
         &self,
         wait: impl Future<Output = T>,
-    ) -> Result<T, Stopped> {
+    ) -> Result<T, Unfinished> {
         tokio::select! {
             value = wait => Ok(value),
-            () = self.shutdown.begun() => Err(Stopped),
+            () = self.shutdown.begun() => Err(Unfinished),
         }
     }
 

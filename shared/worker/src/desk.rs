@@ -2,7 +2,7 @@
 
 use crate::{
     Answered, Fault, Handle, Listen, Outside, batch,
-    database::{Database, Stopped},
+    database::{Database, Unfinished},
     erased::{As, Ear, InDatabase},
     outside::Perform,
 };
@@ -86,7 +86,7 @@ impl Desk {
         &self,
         database: &Database,
         command: &CommandEnvelope,
-    ) -> Result<Option<Result<Answered, Fault>>, Stopped> {
+    ) -> Result<Option<Result<Answered, Fault>>, Unfinished> {
         match self.entry(&command.kind) {
             None => Ok(None),
             Some(Entry::Outside(entry)) => entry.perform(database, command).await.map(Some),
@@ -103,7 +103,7 @@ impl Desk {
 pub(crate) async fn answer_all(
     database: &Database,
     items: &[batch::Item<'_>],
-) -> Result<Vec<Result<Answered, Fault>>, Stopped> {
+) -> Result<Vec<Result<Answered, Fault>>, Unfinished> {
     let commands: Vec<_> = items.iter().map(|item| item.command).collect();
     let mut results: Vec<_> = items.iter().map(|_| None).collect();
     for run in batch::runs(&commands) {
@@ -123,7 +123,7 @@ pub(crate) async fn each<I, T, W>(
     database: &Database,
     items: Vec<I>,
     handle: impl Fn(Vec<I>) -> W,
-) -> Result<Vec<Result<T, Fault>>, Stopped>
+) -> Result<Vec<Result<T, Fault>>, Unfinished>
 where
     I: Copy,
     W: Future<Output = Result<Vec<Result<T, Fault>>, Fault>>,

@@ -3,7 +3,7 @@
 use crate::{
     Fault, Settings,
     commands::hand_back,
-    database::{Database, Stopped},
+    database::{Database, Unfinished},
     desk::{self, Desk},
     disposal,
     gates::Gates,
@@ -121,7 +121,7 @@ impl Events {
                 self.hear(&[&event]).await
             };
             match again.await {
-                Err(Stopped) => return hand_back([delivery]).await,
+                Err(Unfinished) => return hand_back([delivery]).await,
                 Ok(mut results) => match results.pop() {
                     Some(Err(again)) => fault = again,
                     Some(Ok(_)) | None => {
@@ -138,7 +138,7 @@ impl Events {
     async fn hear(
         &self,
         events: &[&EventEnvelope],
-    ) -> Result<Vec<Result<listen::Heard, Fault>>, Stopped> {
+    ) -> Result<Vec<Result<listen::Heard, Fault>>, Unfinished> {
         let items: Vec<_> = events
             .iter()
             .filter_map(|event| Some(Item { event, ear: self.desk.ear(&event.kind)? }))

@@ -5,14 +5,14 @@ use crate::{
     CallKey, Fault, NotDone, Outside, Tx,
     answered::{Answered, action_key, claims, own_key},
     barrier::{self, Seen, Verdict},
-    database::{Database, Stopped},
+    database::{Database, Unfinished},
     erased::{As, Boxed, Said, guarded},
     savepoint,
 };
 use contracts::{Command, CommandEnvelope, Leg, Outcome};
 use runtime::{
     failpoint,
-    resilience::{Backoff, Breaker, Broken},
+    resilience::{Backoff, Breaker, BreakerState, Broken},
 };
 use sqlx::{PgConnection, PgPool};
 use std::{future::Future, time::Duration};
@@ -31,7 +31,7 @@ pub(crate) trait Perform: Send + Sync {
         &'a self,
         database: &'a Database,
         command: &'a CommandEnvelope,
-    ) -> Boxed<'a, Result<Result<Answered, Fault>, Stopped>>;
+    ) -> Boxed<'a, Result<Result<Answered, Fault>, Unfinished>>;
 
     fn breaker(&self) -> &Breaker;
 }
@@ -41,7 +41,7 @@ impl<S: Outside<C>, C: Command> Perform for As<S, C> {
         &'a self,
         database: &'a Database,
         command: &'a CommandEnvelope,
-    ) -> Boxed<'a, Result<Result<Answered, Fault>, Stopped>> {
+    ) -> Boxed<'a, Result<Result<Answered, Fault>, Unfinished>> {
         Box::pin(perform::<S, C>(&self.service, database, command))
     }
 
@@ -61,7 +61,7 @@ async fn perform<S: Outside<C>, C: Command>(
     service: &S,
     database: &Database,
     command: &CommandEnvelope,
-) -> Result<Result<Answered, Fault>, Stopped> {
+) -> Result<Result<Answered, Fault>, Unfinished> {
     let pool = &database.pool;
     let intent = match database.work(TRIES, || open::<S, C>(service, pool, command)).await? {
         Ok(Opened::Call(intent)) => intent,
@@ -155,13 +155,14 @@ async fn prepare<S: Outside<C>, C: Command>(
 }
 
 /// Asks the other side, a few times if need be. While its breaker is open the command waits, and
-/// the wait costs it nothing.
+/// neither the wait nor being the probe costs it anything. A command that was the probe in vain
+/// for some times is given back, so that it cannot keep the circuit open all by itself.
 async fn call<S: Outside<C>, C: Command>(
     service: &S,
     database: &Database,
     command: &CommandEnvelope,
     intent: &str,
-) -> Result<Result<S::Answer, Fault>, Stopped> {
+) -> Result<Result<S::Answer, Fault>, Unfinished> {
     let intent: S::Intent = match serde_json::from_str(intent) {
         Ok(intent) => intent,
         Err(error) => return Ok(Err(error.into())),
@@ -170,8 +171,9 @@ async fn call<S: Outside<C>, C: Command>(
     let limit = service.time_limit();
     let breaker = service.breaker();
     let mut delays = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-    let mut calls = 0;
+    let (mut calls, mut probes) = (0, 0);
     loop {
+        let probe = *breaker.state().borrow() != BreakerState::Closed;
         let asked = async { guarded(service.call(&intent, &key)).await? };
         let fault = match breaker.call(limit, Fault::is_transient, asked).await {
             Ok(answer) => return Ok(Ok(answer)),
@@ -184,12 +186,21 @@ async fn call<S: Outside<C>, C: Command>(
             }
             Err(Broken::Failed(fault)) => fault,
         };
-        calls += 1;
-        if calls == CALLS || !fault.is_transient() {
+        if !fault.is_transient() {
             return Ok(Err(fault));
         }
+        match probe {
+            true => probes += 1,
+            false => calls += 1,
+        }
+        if calls == CALLS {
+            return Ok(Err(fault));
+        }
+        if probes == CALLS {
+            return Err(Unfinished);
+        }
         tracing::debug!(
-            saga.id = %command.saga, step.name = command.step, leg = %command.leg, calls,
+            saga.id = %command.saga, step.name = command.step, leg = %command.leg, calls, probes,
             error = fault.chain(), "call is made again"
         );
         database.unless_stopped(delays.wait()).await?;

@@ -11,6 +11,7 @@ use messaging::{
 };
 use runtime::{config::Redacted, health::Health, shutdown::Shutdown};
 use std::{
+    collections::HashSet,
     net::{IpAddr, Ipv4Addr},
     sync::atomic::Ordering::SeqCst,
 };
@@ -182,8 +183,11 @@ async fn while_the_other_side_is_away_nothing_is_spent_and_all_is_done_afterward
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     running.send(&commands).await?;
-    for _ in 0..commands.len() {
-        assert_eq!(running.reply().await?.outcome, Outcome::Done);
+    let mut answered = HashSet::new();
+    while answered.len() < commands.len() {
+        let reply = running.reply().await?;
+        assert_eq!(reply.outcome, Outcome::Done);
+        answered.insert(reply.saga);
     }
     assert_eq!(service.gateway.set_aside(), 200);
     running.stop().await

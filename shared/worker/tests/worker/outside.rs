@@ -65,13 +65,14 @@ async fn a_refusal_before_or_after_the_call_leaves_nothing_recorded() -> anyhow:
 async fn a_failed_call_is_made_again_with_the_same_key_and_intent() -> anyhow::Result<()> {
     let (_database, bench) = bench().await?;
     let saga = saga();
-    bench.service.gateway.forgetful.store(4, SeqCst);
+    // Two calls, and three probes of the circuit that they open.
+    bench.service.gateway.forgetful.store(5, SeqCst);
     let fault = bench.act(saga, STEP, &TEN).await.unwrap_err();
     assert!(fault.is_transient());
     let answered = bench.act(saga, STEP, &TEN).await?;
     assert_eq!((answered.outcome, answered.duplicate), (Done, false));
     let keys = bench.service.gateway.keys.lock().unwrap().clone();
-    assert_eq!(keys, vec![format!("{saga}/{STEP}/action"); 5]);
+    assert_eq!(keys, vec![format!("{saga}/{STEP}/action"); 6]);
     assert_eq!(bench.service.prepared.load(SeqCst), 1, "the intent was committed");
     assert_eq!(bench.service.gateway.set_aside(), 10);
     Ok(())
@@ -80,12 +81,10 @@ async fn a_failed_call_is_made_again_with_the_same_key_and_intent() -> anyhow::R
 #[tokio::test]
 async fn while_the_breaker_is_open_a_command_waits_and_spends_nothing() -> anyhow::Result<()> {
     let (_database, bench) = bench().await?;
-    let gateway = &bench.service.gateway;
-    gateway.failing.store(3, SeqCst);
-    // Opens the circuit: two failures.
-    bench.act(saga(), STEP, &TEN).await.unwrap_err();
-    let answered = bench.act(saga(), STEP, &TEN).await?;
-    assert_eq!(answered.outcome, Done);
+    // Two calls open the circuit, and the first probes find nobody either.
+    bench.service.gateway.failing.store(4, SeqCst);
+    assert_eq!(bench.act(saga(), STEP, &TEN).await?.outcome, Done);
+    assert_eq!(bench.service.gateway.keys.lock().unwrap().len(), 5);
     Ok(())
 }
 
@@ -132,7 +131,7 @@ async fn a_compensation_whose_call_failed_goes_on_from_there() -> anyhow::Result
     let (database, bench) = bench().await?;
     let saga = saga();
     bench.act(saga, STEP, &TEN).await?;
-    bench.service.gateway.failing.store(3, SeqCst);
+    bench.service.gateway.failing.store(5, SeqCst);
     bench.undo(saga, STEP, &Void {}).await.unwrap_err();
     assert_eq!(bench.service.gateway.set_aside(), 10);
     assert_eq!(bench.undo(saga, STEP, &Void {}).await?.outcome, Done);
