@@ -1,1 +1,27 @@
+//! The orchestrator: drives every saga from the journal in Postgres, through commands and replies
+//! on RabbitMQ. Several of them at once are correct: row locks and the pure core serialise what
+//! happens to one saga, whoever receives it.
+//!
+//! - [`engine`] stores what the core decides, a batch at a time; [`journal`] is its SQL.
+//! - [`intake`] feeds it from the queues, [`wakeups`] from the clock, [`api`] from HTTP.
+//! - [`sending`] gets commands out, confirmed; only then is a delivery acknowledged. So the
+//!   unacknowledged delivery is the outbox, and the wake-up in the row is the second one.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod api;
+pub mod config;
+mod desk;
+pub mod engine;
+pub mod intake;
+pub mod journal;
+pub mod record;
+pub mod replay;
+pub mod sending;
+pub mod serve;
+pub mod stored;
+pub mod timeline;
+pub mod wakeups;
+
+/// The journal's tables.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/orchestrator");

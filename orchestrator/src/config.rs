@@ -1,0 +1,35 @@
+//! What the orchestrator is told by its environment.
+
+use runtime::config::{self, Redacted};
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub database: Redacted,
+    /// `SAGA_STEP_TIMEOUT` (seconds): replaces every step's time limit.
+    pub step_timeout: Option<Duration>,
+    /// `SAGA_STEP_ATTEMPTS`: replaces every step's number of attempts.
+    pub step_attempts: Option<u8>,
+    /// `SAGA_BATCH` (256): how many messages one transaction takes at most.
+    pub batch: usize,
+    /// `SAGA_OVERLAP` (4): how many transactions of one queue may be under way at once.
+    pub overlap: usize,
+    /// `SAGA_CHECK_SENDERS` (false): a reply must come from the broker login that is named as the
+    /// participant. For brokers with one login per service.
+    pub check_senders: bool,
+}
+
+impl Settings {
+    pub fn from_env() -> Result<Self, config::Error> {
+        let seconds = config::env("SAGA_STEP_TIMEOUT", Some(0.0_f64))?;
+        let attempts = config::env("SAGA_STEP_ATTEMPTS", Some(0_u8))?;
+        Ok(Settings {
+            database: config::database_url()?,
+            step_timeout: (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0))),
+            step_attempts: (attempts > 0).then_some(attempts),
+            batch: config::env("SAGA_BATCH", Some(256_usize))?.clamp(1, 2_000),
+            overlap: config::env("SAGA_OVERLAP", Some(4_usize))?.clamp(1, 32),
+            check_senders: config::env("SAGA_CHECK_SENDERS", Some(false))?,
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! Takes a batch of occurrences, lets the core decide on each, and stores the outcome, all in one
+//! transaction. What has to be sent is returned to the caller, who sends it after the commit and
+//! acknowledges the occurrences only when it is confirmed.
+
+use crate::{desk::Desk, journal, record::Record};
+use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, StartEnvelope};
+use runtime::failpoint;
+use saga_core::{Catalogue, Ignored};
+use sqlx::PgPool;
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use uuid::Uuid;
+
+/// A transaction that was unlucky (deadlock, serialisation) is done again this often.
+const TRIES: u32 = 5;
+
+/// Something that concerns one saga.
+#[derive(Clone, Debug)]
+pub enum Occurrence {
+    Start(StartEnvelope),
+    Reply(ReplyEnvelope),
+    /// Its wake-up time has come.
+    Wake(SagaId),
+    Cancel {
+        saga: SagaId,
+        reason: String,
+    },
+    Resume {
+        saga: SagaId,
+        reason: String,
+    },
+}
+
+impl Occurrence {
+    pub fn saga(&self) -> SagaId {
+        match self {
+            Occurrence::Start(start) => start.saga,
+            Occurrence::Reply(reply) => reply.saga,
+            Occurrence::Wake(saga)
+            | Occurrence::Cancel { saga, .. }
+            | Occurrence::Resume { saga, .. } => *saga,
+        }
+    }
+}
+
+/// What became of an occurrence.
+#[derive(Debug)]
+pub enum Verdict {
+    Started,
+    Moved,
+    /// A start of a saga that exists.
+    AlreadyStarted,
+    Ignored(Ignored),
+    UnknownSaga,
+    /// Nobody here drives this definition (in this version).
+    UnknownDefinition(String),
+    /// The payload does not fit its type, or the reply does not fit its saga.
+    Misfit(String),
+    /// The database would not have it (a value that no column can hold).
+    Unstorable(String),
+}
+
+/// A batch that is stored.
+#[derive(Debug, Default)]
+pub struct Advanced {
+    /// One per occurrence, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// To be sent now.
+    pub commands: Vec<CommandEnvelope>,
+}
+
+/// Runs transitions against the journal. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub pool: PgPool,
+    pub catalogue: Arc<Catalogue>,
+}
+
+impl Engine {
+    /// Advances the sagas that the batch speaks of. An error means that nothing was stored.
+    pub async fn advance(&self, batch: &[Occurrence]) -> Result<Advanced, sqlx::Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.transact(batch).await {
+                Err(error) if store::is_retriable(&error) && tries < TRIES => {
+                    tracing::debug!(%error, "journal transaction again");
+                }
+                Err(error) if store::is_infrastructure(&error) || store::is_retriable(&error) => {
+                    return Err(error);
+                }
+                // One occurrence that the database refuses must not hold up the others.
+                Err(error) => return self.one_by_one(batch, error).await,
+                Ok(advanced) => return Ok(advanced),
+            }
+        }
+    }
+
+    async fn one_by_one(
+        &self,
+        batch: &[Occurrence],
+        error: sqlx::Error,
+    ) -> Result<Advanced, sqlx::Error> {
+        if batch.len() <= 1 {
+            let verdicts = batch.iter().map(|_| Verdict::Unstorable(error.to_string())).collect();
+            return Ok(Advanced { verdicts, commands: Vec::new() });
+        }
+        let mut all = Advanced::default();
+        for occurrence in batch {
+            let one = Box::pin(self.advance(std::slice::from_ref(occurrence))).await?;
+            all.verdicts.extend(one.verdicts);
+            all.commands.extend(one.commands);
+        }
+        Ok(all)
+    }
+
+    async fn transact(&self, batch: &[Occurrence]) -> Result<Advanced, sqlx::Error> {
+        let begun = Instant::now();
+        let mut tx = self.pool.begin().await?;
+        let now = journal::now(&mut tx).await?;
+        let mut desk = Desk::new(&self.catalogue, now);
+
+        let starting = desk.prepare_starts(batch);
+        if !starting.is_empty() {
+            let records: Vec<&Record> = starting.values().collect();
+            let new = journal::insert(&mut tx, &records).await?;
+            desk.take_new(starting, new.into_iter().map(SagaId).collect());
+        }
+        let known: BTreeSet<Uuid> = batch.iter().map(|one| one.saga().0).collect();
+        let known: Vec<Uuid> =
+            known.into_iter().filter(|id| !desk.records.contains_key(&SagaId(*id))).collect();
+        if !known.is_empty() {
+            desk.take_known(journal::lock(&mut tx, &known).await?);
+        }
+        let verdicts = batch.iter().map(|one| desk.decide(one)).collect();
+
+        let moved: Vec<&Record> =
+            desk.moved.iter().filter_map(|saga| desk.records.get(saga)).collect();
+        journal::update(&mut tx, &moved, now).await?;
+        journal::append(&mut tx, &desk.lines, now).await?;
+        reach("orchestrator.before-commit", batch).await;
+        tx.commit().await?;
+        reach("orchestrator.after-commit", batch).await;
+
+        metrics::histogram!("journal_commit_seconds").record(begun.elapsed());
+        metrics::histogram!("journal_batch_size").record(batch.len() as f64);
+        desk.tell();
+        Ok(Advanced { verdicts, commands: desk.commands() })
+    }
+}
+
+/// Failpoints, by the kind of what is handled.
+pub(crate) async fn reach(name: &str, batch: &[Occurrence]) {
+    if cfg!(debug_assertions) {
+        for occurrence in batch {
+            match occurrence {
+                Occurrence::Start(_) => failpoint::hit_for(name, "start").await,
+                Occurrence::Reply(reply) => failpoint::hit_for(name, &reply.kind).await,
+                Occurrence::Wake(_) => failpoint::hit_for(name, "wake").await,
+                Occurrence::Cancel { .. } => failpoint::hit_for(name, "cancel").await,
+                Occurrence::Resume { .. } => failpoint::hit_for(name, "resume").await,
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! From the broker's queues into the engine: a batch is stored, its commands are sent and
+//! confirmed, and only then are its deliveries acknowledged.
+
+use crate::{
+    engine::{Advanced, Engine, Occurrence, Verdict, reach},
+    sending::Sender,
+};
+use contracts::participant_of;
+use messaging::{Consumer, DeadReason, Delivery, Incoming, Outgoing, Poison};
+use runtime::{health::Part, resilience::Backoff, shutdown::Shutdown};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// Whose dead letters those of the orchestrator are.
+const OWNER: &str = "orchestrator";
+
+/// What a queue's messages are.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Starts,
+    Replies,
+}
+
+/// Everything that handling a batch needs.
+#[derive(Clone)]
+pub struct Intake {
+    pub engine: Engine,
+    pub sender: Sender,
+    pub database: Part,
+    pub shutdown: Shutdown,
+    pub check_senders: bool,
+    pub batch: usize,
+    pub overlap: usize,
+}
+
+impl Intake {
+    /// Until shutdown begins; then finishes what it has begun.
+    pub async fn run(self, consumer: Consumer, kind: Kind) {
+        let places = Arc::new(Semaphore::new(self.overlap));
+        let mut batches = JoinSet::new();
+        loop {
+            // Never closed, so there is always a permit to come.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let Some(batch) = consumer.next_batch(self.batch).await else { break };
+            while batches.try_join_next().is_some() {}
+            let intake = self.clone();
+            batches.spawn(async move {
+                intake.handle(batch, kind).await;
+                drop(place);
+            });
+        }
+        while batches.join_next().await.is_some() {}
+        consumer.close().await;
+    }
+
+    async fn handle(&self, batch: Vec<Delivery>, kind: Kind) {
+        let mut occurrences = Vec::with_capacity(batch.len());
+        let mut sources = Vec::with_capacity(batch.len());
+        let mut dead = Vec::new();
+        for delivery in &batch {
+            match self.read(&delivery.incoming, kind) {
+                Ok(occurrence) => {
+                    occurrences.push(occurrence);
+                    sources.push(&delivery.incoming);
+                }
+                Err(poison) => dead.push(self.bury(&delivery.incoming, poison)),
+            }
+        }
+        let Some(advanced) = self.advance(&occurrences).await else {
+            return; // stopping: the deliveries stay with the broker
+        };
+        for ((occurrence, incoming), verdict) in
+            occurrences.iter().zip(sources).zip(&advanced.verdicts)
+        {
+            tell(occurrence, verdict);
+            if let Some(poison) = poison_of(verdict) {
+                dead.push(self.bury(incoming, poison));
+            }
+        }
+        let commands = advanced.commands.iter().map(Outgoing::command).collect();
+        if self.sender.send(commands).await.is_err()
+            || self.sender.send_for_certain(&dead).await.is_err()
+        {
+            return;
+        }
+        reach("orchestrator.after-confirm", &occurrences).await;
+        Delivery::ack_all(batch).await;
+    }
+
+    fn read(&self, incoming: &Incoming, kind: Kind) -> Result<Occurrence, Poison> {
+        match kind {
+            Kind::Starts => incoming.start().map(Occurrence::Start),
+            Kind::Replies => {
+                let reply = incoming.reply()?;
+                let participant = participant_of(&reply.kind);
+                if self.check_senders && reply.from.as_deref() != Some(participant) {
+                    let from = reply.from.as_deref().unwrap_or("nobody");
+                    let error = format!("{} answered by {from}", reply.kind);
+                    return Err(Poison { reason: DeadReason::BadHeader, error });
+                }
+                Ok(Occurrence::Reply(reply))
+            }
+        }
+    }
+
+    fn bury(&self, incoming: &Incoming, poison: Poison) -> Outgoing {
+        let Poison { reason, error } = poison;
+        tracing::warn!(
+            message.id = incoming.message_id(),
+            saga.id = incoming.correlation_id(),
+            queue = incoming.queue,
+            reason = reason.as_str(),
+            error,
+            "dead letter"
+        );
+        metrics::counter!("dead_letters_total", "participant" => OWNER, "reason" => reason.as_str())
+            .increment(1);
+        Outgoing::dead_letter(incoming, OWNER, reason, &error, 1)
+    }
+
+    /// Stores the batch, however long the database is away; `None` when a stop begins before.
+    async fn advance(&self, occurrences: &[Occurrence]) -> Option<Advanced> {
+        if occurrences.is_empty() {
+            return Some(Advanced::default());
+        }
+        let mut delays = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            match self.engine.advance(occurrences).await {
+                Ok(advanced) => {
+                    self.database.up();
+                    return Some(advanced);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the journal does not answer: waiting for it");
+                    self.database.down("the database does not answer");
+                }
+            }
+            tokio::select! {
+                () = delays.wait() => {}
+                () = self.shutdown.begun() => return None,
+            }
+        }
+    }
+}
+
+/// Verdicts that make a delivery a dead letter: no retry will help it.
+fn poison_of(verdict: &Verdict) -> Option<Poison> {
+    let (reason, error) = match verdict {
+        Verdict::UnknownSaga => (DeadReason::Fault, "no such saga".to_owned()),
+        Verdict::UnknownDefinition(why) => (DeadReason::UnknownType, why.clone()),
+        Verdict::Misfit(why) => (DeadReason::NotJson, why.clone()),
+        Verdict::Unstorable(why) => (DeadReason::Fault, why.clone()),
+        Verdict::Started | Verdict::Moved | Verdict::AlreadyStarted | Verdict::Ignored(_) => {
+            return None;
+        }
+    };
+    Some(Poison { reason, error })
+}
+
+fn tell(occurrence: &Occurrence, verdict: &Verdict) {
+    match (occurrence, verdict) {
+        (Occurrence::Start(start), Verdict::Started) => {
+            metrics::counter!("sagas_started_total", "definition" => start.definition.clone())
+                .increment(1);
+        }
+        (_, Verdict::Ignored(why)) => {
+            metrics::counter!("events_ignored_total", "why" => why.as_str()).increment(1);
+        }
+        (Occurrence::Reply(reply), Verdict::Moved) => {
+            let step = reply.step.clone();
+            metrics::counter!("replies_total", "definition" => reply.definition.clone(),
+                "step" => step, "leg" => reply.leg.as_str(), "outcome" => reply.outcome.as_str())
+            .increment(1);
+        }
+        _ => {}
+    }
+    tracing::debug!(saga.id = %occurrence.saga(), ?verdict, "handled");
+}

@@ -1,0 +1,189 @@
+//! The journal's SQL: whole batches in a fixed number of statements.
+
+use crate::{record::Record, stored::Row};
+use contracts::{Leg, Outcome, SagaId};
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// One line of a saga's history.
+#[derive(Debug)]
+pub struct Line {
+    pub saga: SagaId,
+    pub seq: i64,
+    pub event: &'static str,
+    pub step: Option<String>,
+    pub leg: Option<Leg>,
+    pub attempt: Option<u16>,
+    pub outcome: Option<Outcome>,
+    /// JSON.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The database's clock; every due time is computed and compared with it.
+pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(connection).await
+}
+
+/// Locks the sagas that exist, in the order of their ids, so that no two batches deadlock.
+pub async fn lock(connection: &mut PgConnection, sagas: &[Uuid]) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as(
+        "SELECT id, definition, version, state, cause, steps, parked, data::text AS data, revision,
+                wake_at, deadline_at, traceparent, created_at, updated_at, ended_at
+           FROM saga WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+    )
+    .bind(sagas)
+    .fetch_all(connection)
+    .await
+}
+
+/// Stores sagas that start, and returns those that did not exist before.
+pub async fn insert(connection: &mut PgConnection, records: &[&Record]) -> sqlx::Result<Vec<Uuid>> {
+    let columns = Columns::of(records);
+    let definitions: Vec<&str> = records.iter().map(|r| r.definition.plan().name()).collect();
+    let versions: Vec<i32> =
+        records.iter().map(|r| i32::from(r.definition.plan().version())).collect();
+    let traces: Vec<Option<&str>> = records.iter().map(|r| r.traceparent.as_deref()).collect();
+    let created: Vec<OffsetDateTime> = records.iter().map(|r| r.created_at).collect();
+    sqlx::query_scalar(
+        "INSERT INTO saga (id, definition, version, state, steps, data, revision, wake_at,
+                           deadline_at, traceparent, created_at, updated_at)
+         SELECT id, definition, version, state, steps::jsonb, data::json, revision, wake_at,
+                deadline_at, traceparent, created_at, created_at
+           FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[],
+                       $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::text[],
+                       $11::timestamptz[])
+             AS new (id, definition, version, state, steps, data, revision, wake_at, deadline_at,
+                     traceparent, created_at)
+          ORDER BY id
+         ON CONFLICT (id) DO NOTHING
+         RETURNING id",
+    )
+    .bind(columns.ids)
+    .bind(definitions)
+    .bind(versions)
+    .bind(columns.states)
+    .bind(columns.steps)
+    .bind(columns.data)
+    .bind(columns.revisions)
+    .bind(columns.wakes)
+    .bind(columns.deadlines)
+    .bind(traces)
+    .bind(created)
+    .fetch_all(connection)
+    .await
+}
+
+/// Stores sagas that have moved. Their rows are locked.
+pub async fn update(
+    connection: &mut PgConnection,
+    records: &[&Record],
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let columns = Columns::of(records);
+    let causes: Vec<Option<String>> = records.iter().map(|r| r.reason.as_ref().map(json)).collect();
+    let parked: Vec<Option<&str>> = records.iter().map(|r| r.parked()).collect();
+    let ended: Vec<Option<OffsetDateTime>> = records.iter().map(|r| r.ended_at).collect();
+    sqlx::query(
+        "UPDATE saga SET state = new.state, cause = new.cause::jsonb, steps = new.steps::jsonb,
+                parked = new.parked, data = new.data::json, revision = new.revision,
+                wake_at = new.wake_at, deadline_at = new.deadline_at, ended_at = new.ended_at,
+                updated_at = $11
+           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                       $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
+             AS new (id, state, cause, steps, parked, data, revision, wake_at, deadline_at, ended_at)
+          WHERE saga.id = new.id",
+    )
+    .bind(columns.ids)
+    .bind(columns.states)
+    .bind(causes)
+    .bind(columns.steps)
+    .bind(parked)
+    .bind(columns.data)
+    .bind(columns.revisions)
+    .bind(columns.wakes)
+    .bind(columns.deadlines)
+    .bind(ended)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Adds to the histories.
+pub async fn append(
+    connection: &mut PgConnection,
+    lines: &[Line],
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let text = |body: &Vec<u8>| String::from_utf8_lossy(body).into_owned();
+    sqlx::query(
+        "INSERT INTO saga_event (saga_id, seq, at, event, step, leg, attempt, outcome, body)
+         SELECT saga_id, seq, $9, event, step, leg, attempt, outcome, body::json
+           FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[],
+                       $7::text[], $8::text[])
+             AS new (saga_id, seq, event, step, leg, attempt, outcome, body)",
+    )
+    .bind(lines.iter().map(|line| line.saga.0).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.seq).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.event).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.step.as_deref()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.leg.map(Leg::as_str)).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.attempt.map(i32::from)).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.outcome.map(Outcome::as_str)).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.body.as_ref().map(text)).collect::<Vec<_>>())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Sagas of the given definitions (`name/version`) whose wake-up time has come, longest due first.
+pub async fn due(pool: &PgPool, definitions: &[String], most: i64) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar(
+        "SELECT id FROM saga
+          WHERE wake_at <= clock_timestamp() AND definition || '/' || version = ANY($1)
+          ORDER BY wake_at LIMIT $2",
+    )
+    .bind(definitions)
+    .bind(most)
+    .fetch_all(pool)
+    .await
+}
+
+/// The columns that inserts and updates share.
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    states: Vec<&'static str>,
+    steps: Vec<String>,
+    data: Vec<&'a str>,
+    revisions: Vec<i64>,
+    wakes: Vec<Option<OffsetDateTime>>,
+    deadlines: Vec<Option<OffsetDateTime>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(records: &[&'a Record]) -> Self {
+        Columns {
+            ids: records.iter().map(|r| r.id.0).collect(),
+            states: records.iter().map(|r| r.state_word()).collect(),
+            steps: records.iter().map(|r| json(&r.steps())).collect(),
+            // Data is written by serde_json alone.
+            data: records.iter().map(|r| std::str::from_utf8(&r.data).unwrap_or("null")).collect(),
+            revisions: records.iter().map(|r| r.revision).collect(),
+            wakes: records.iter().map(|r| r.wake_at()).collect(),
+            deadlines: records.iter().map(|r| r.deadline).collect(),
+        }
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    // Plain structs of strings and numbers: writing them as JSON cannot fail.
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
+}

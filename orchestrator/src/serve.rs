@@ -1,0 +1,134 @@
+//! The process from its start to its orderly end.
+
+use crate::{
+    MIGRATOR, api,
+    config::Settings,
+    engine::Engine,
+    intake::{Intake, Kind},
+    sending::Sender,
+    wakeups::Wakeups,
+};
+use messaging::{Amqp, Consumer, Publisher, REPLIES_QUEUE, STARTS_QUEUE, Topology};
+use runtime::{
+    config,
+    health::{Health, Part},
+    http,
+    resilience::Backoff,
+    shutdown::Shutdown,
+};
+use sqlx::PgPool;
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Address(#[from] messaging::BadAddress),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    #[error("the broker's queues are not as they must be")]
+    Broker(#[from] messaging::Error),
+    #[error("a part of the orchestrator ended by itself")]
+    Ended,
+}
+
+/// Until `shutdown` begins. HTTP is served from the start, so that `/readyz` can say what is
+/// missing; queues are touched once journal and broker are in order.
+pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
+    let amqp = Amqp::from_env("orchestrator")?;
+    let (bind, port) = config::http_address(8000)?;
+    let pool = store::pool(&settings.database, "orchestrator")?;
+    tracing::info!(?settings, %bind, port, "starting");
+    let health = Health::new();
+    let database = health.part("database");
+    let schema = health.part("migrations");
+    let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
+    let catalogue = Arc::new(sagas::catalogue(settings.step_timeout, settings.step_attempts));
+    let engine = Engine { pool: pool.clone(), catalogue };
+    let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
+    let desk = api::Desk { engine: engine.clone(), sender: sender.clone() };
+
+    let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
+    let listening = http::serve(bind, port, api::router(desk), health.clone(), shutdown.clone());
+    parts.spawn(async move { Ok(listening.await?) });
+    let intake = Intake {
+        engine,
+        sender,
+        database,
+        shutdown: shutdown.clone(),
+        check_senders: settings.check_senders,
+        batch: settings.batch,
+        overlap: settings.overlap,
+    };
+    parts.spawn(drive(intake, amqp, health, schema));
+
+    let mut result = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let ended = ended.unwrap_or(Err(Error::Ended));
+        let ended = if shutdown.is_begun() { ended } else { ended.and(Err(Error::Ended)) };
+        if result.is_ok() {
+            result = ended;
+        }
+        // One part without the others is no orchestrator.
+        shutdown.begin();
+    }
+    publisher.close().await;
+    pool.close().await;
+    tracing::info!("stopped");
+    result
+}
+
+/// The queues and the clock.
+async fn drive(intake: Intake, amqp: Amqp, health: Health, schema: Part) -> Result<(), Error> {
+    let shutdown = intake.shutdown.clone();
+    if !in_order(&intake.engine.pool, &schema, &shutdown).await {
+        return Ok(());
+    }
+    let topology = Topology::orchestrator();
+    match messaging::prepare(&amqp, &topology, &shutdown).await {
+        Err(_) if shutdown.is_begun() => return Ok(()),
+        prepared => prepared?,
+    }
+    let room = intake.batch * intake.overlap * 2;
+    let consume = |queue: &str, prefetch: usize| {
+        let prefetch = u16::try_from(prefetch).unwrap_or(u16::MAX);
+        Consumer::start(&amqp, queue, topology.clone(), prefetch, health.part(queue), &shutdown)
+    };
+    let mut running = JoinSet::new();
+    running.spawn(intake.clone().run(consume(REPLIES_QUEUE, room), Kind::Replies));
+    // Finish first: starts come in smaller helpings than replies.
+    let starts = Intake { batch: (intake.batch / 4).max(1), overlap: 2, ..intake.clone() };
+    let helping = starts.batch * starts.overlap;
+    running.spawn(starts.run(consume(STARTS_QUEUE, helping), Kind::Starts));
+    let Intake { engine, sender, database, shutdown, .. } = intake;
+    running.spawn(Wakeups { engine, sender, database, shutdown }.run());
+    while let Some(ended) = running.join_next().await {
+        ended.map_err(|_| Error::Ended)?;
+    }
+    Ok(())
+}
+
+/// Waits until the journal is what this build needs. `false` when a stop began before.
+async fn in_order(pool: &PgPool, part: &Part, shutdown: &Shutdown) -> bool {
+    let mut delays = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    loop {
+        match store::migrate::verify(pool, &MIGRATOR).await {
+            Ok(()) => {
+                part.up();
+                return true;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the journal is not in order: waiting for it");
+                part.down(error.to_string());
+            }
+        }
+        tokio::select! {
+            () = delays.wait() => {}
+            () = shutdown.begun() => return false,
+        }
+    }
+}
