@@ -35,6 +35,8 @@ pub(crate) struct Session<'a> {
     connection: Connection,
     channel: Channel,
     stream: Option<lapin::Consumer>,
+    /// How often it has begun to consume.
+    turns: u32,
     unsettled: Unsettled,
     settlements: mpsc::UnboundedReceiver<Settlement>,
     settle: mpsc::UnboundedSender<Settlement>,
@@ -56,7 +58,16 @@ impl<'a> Session<'a> {
         within("setting the prefetch", ASK_LIMIT, prefetch).await?;
         let (settle, settlements) = mpsc::unbounded_channel();
         let unsettled = Unsettled::default();
-        Ok(Session { shared, connection, channel, stream: None, unsettled, settlements, settle })
+        Ok(Session {
+            shared,
+            connection,
+            channel,
+            stream: None,
+            turns: 0,
+            unsettled,
+            settlements,
+            settle,
+        })
     }
 
     pub(crate) async fn run(
@@ -133,9 +144,13 @@ impl<'a> Session<'a> {
     }
 
     async fn consume(&mut self) -> Result<(), Error> {
+        // A tag of its own each time: lapin clears a cancelled tag away with a delay, and with it
+        // whoever consumes under that tag by then.
+        self.turns += 1;
+        let tag = format!("{} {}", self.shared.amqp.app, self.turns);
         let consumer = self.channel.basic_consume(
             short(&self.shared.queue),
-            short(&self.shared.amqp.app),
+            short(&tag),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );

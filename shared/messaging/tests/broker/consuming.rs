@@ -9,6 +9,12 @@ fn commands(range: std::ops::Range<usize>) -> Vec<Outgoing> {
     range.map(|number| Outgoing::command(&command("inventory", number))).collect()
 }
 
+async fn hand_back(batch: Vec<Delivery>) {
+    for delivery in batch {
+        delivery.hand_back().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_acknowledged_is_gone_and_the_rest_stays() -> Result<()> {
     let topology = Topology::participant("inventory");
@@ -43,12 +49,32 @@ async fn a_pause_hands_back_what_nobody_has_and_resuming_gets_it_again() -> Resu
     let held = batch(&consumer, 1).await?;
     consumer.pause().await;
     scratch.holds("inventory.commands", 19).await?;
+    for _ in 0..20 {
+        consumer.resume();
+        hand_back(batch(&consumer, 1).await?).await;
+        consumer.pause().await;
+    }
+    // Not the pause of a lost connection: what was handed out before is still ours.
     Delivery::ack_all(held).await;
     consumer.resume();
     let rest = deliveries(&consumer, 19).await?;
     Delivery::ack_all(rest).await;
     consumer.close().await;
     scratch.holds("inventory.commands", 0).await
+}
+
+/// The liveness check throws a connection away when the broker counts no consumer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_counts_a_consumer_from_its_first_message_to_its_pause() -> Result<()> {
+    let topology = Topology::participant("inventory");
+    let scratch = Scratch::prepared(&topology).await?;
+    scratch.publisher().send(&commands(0..1)).await?;
+    let consumer = scratch.consumer("inventory.commands", topology, 10);
+    Delivery::ack_all(batch(&consumer, 1).await?).await;
+    assert_eq!(scratch.consumers("inventory.commands").await?, 1);
+    consumer.pause().await;
+    assert_eq!(scratch.consumers("inventory.commands").await?, 0);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

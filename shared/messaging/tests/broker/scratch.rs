@@ -135,6 +135,14 @@ impl Scratch {
         .await
     }
 
+    /// How many consume the queue, as a passive declare tells.
+    pub(crate) async fn consumers(&self, queue: &str) -> Result<u32> {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let channel = self.channel().await?;
+        let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+        Ok(found.consumer_count())
+    }
+
     async fn manage(&self, method: Method, path: &str, body: Value) -> Result<Value> {
         manage(&runtime::http_client::client()?, &self.management, method, path, body).await
     }
