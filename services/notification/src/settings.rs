@@ -10,7 +10,7 @@ use runtime::{
     http_client,
     resilience::{Breaker, BreakerPolicy},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZero, path::PathBuf, time::Duration};
 
 /// E-mail goes by SMTP when `SMTP_URL` is set, text messages and pushes go to the webhook when
 /// `WEBHOOK_URL` is set; whatever is left goes to `NOTIFICATION_FILE`, or else to the log.
@@ -27,13 +27,13 @@ pub struct Settings {
 
 impl Settings {
     pub fn from_env() -> Result<Self, config::Error> {
-        let limit = config::env("NOTIFICATION_TIMEOUT_MS", Some(3000_u64))?;
+        let limit = config::env("NOTIFICATION_TIMEOUT_MS", NonZero::new(3000_u64))?;
         Ok(Settings {
             smtp_url: optional("SMTP_URL")?,
             smtp_from: config::env("SMTP_FROM", Some("orders@example.test".to_owned()))?,
             webhook_url: optional("WEBHOOK_URL")?,
             file: std::env::var_os("NOTIFICATION_FILE").filter(|f| !f.is_empty()).map(Into::into),
-            time_limit: Duration::from_millis(limit),
+            time_limit: Duration::from_millis(limit.get()),
         })
     }
 
@@ -43,8 +43,10 @@ impl Settings {
             None => Adapter::Log,
         };
         let email = match &self.smtp_url {
-            Some(url) => let mail = Mail::new(url.expose(), &self.smtp_from, self.time_limit)?;
-                Adapter::Mail(Box::new(mail)),
+            Some(url) => {
+                let mail = Mail::new(url.expose(), &self.smtp_from, self.time_limit)?;
+                Adapter::Mail(Box::new(mail))
+            }
             None => local.clone(),
         };
         let short = match &self.webhook_url {

@@ -8,7 +8,7 @@ use runtime::{
     http_client,
     resilience::{Breaker, BreakerPolicy},
 };
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 use worker::Worker;
 
 #[tokio::main]
@@ -28,10 +28,10 @@ async fn main() -> anyhow::Result<()> {
 fn payment() -> anyhow::Result<Payment<HttpGateway>> {
     let default = Redacted::new("http://127.0.0.1:8010/gateway");
     let url = config::env("GATEWAY_URL", Some(default))?;
-    let limit = config::env("GATEWAY_TIMEOUT_MS", Some(3000_u64))?;
+    let limit = config::env("GATEWAY_TIMEOUT_MS", NonZero::new(3000_u64))?;
     Ok(Payment {
         gateway: HttpGateway::new(http_client::client()?, url.expose()).context("no gateway")?,
         breaker: Breaker::new("gateway", BreakerPolicy::default()),
-        time_limit: Duration::from_millis(limit),
+        time_limit: Duration::from_millis(limit.get()),
     })
 }

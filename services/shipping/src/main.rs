@@ -8,7 +8,7 @@ use runtime::{
     resilience::{Breaker, BreakerPolicy},
 };
 use shipping::{MIGRATOR, Shipping, api, carrier::HttpCarrier};
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 use worker::Worker;
 
 #[tokio::main]
@@ -26,10 +26,10 @@ async fn main() -> anyhow::Result<()> {
 fn shipping() -> anyhow::Result<Shipping<HttpCarrier>> {
     let default = Redacted::new("http://127.0.0.1:8010/carrier");
     let url = config::env("CARRIER_URL", Some(default))?;
-    let limit = config::env("CARRIER_TIMEOUT_MS", Some(3000_u64))?;
+    let limit = config::env("CARRIER_TIMEOUT_MS", NonZero::new(3000_u64))?;
     Ok(Shipping {
         carrier: HttpCarrier::new(http_client::client()?, url.expose()).context("no carrier")?,
         breaker: Breaker::new("carrier", BreakerPolicy::default()),
-        time_limit: Duration::from_millis(limit),
+        time_limit: Duration::from_millis(limit.get()),
     })
 }
