@@ -7,12 +7,14 @@ use runtime::{
     config::{self, Redacted},
     http_client,
     resilience::{Breaker, BreakerPolicy},
+    telemetry,
 };
 use std::{num::NonZero, time::Duration};
 use worker::Worker;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    telemetry::init("payment");
     Worker::from_env("payment", payment()?)?
         .pair_outside::<AuthorisePayment, VoidPayment>()
         .outside::<CapturePayment>()
@@ -29,6 +31,7 @@ fn payment() -> anyhow::Result<Payment<HttpGateway>> {
     let default = Redacted::new("http://127.0.0.1:8010/gateway");
     let url = config::env("GATEWAY_URL", Some(default))?;
     let limit = config::env("GATEWAY_TIMEOUT_MS", NonZero::new(3000_u64))?;
+    tracing::info!(%url, limit_ms = limit, "gateway");
     Ok(Payment {
         gateway: HttpGateway::new(http_client::client()?, url.expose()).context("no gateway")?,
         breaker: Breaker::new("gateway", BreakerPolicy::default()),

@@ -6,6 +6,7 @@ use runtime::{
     config::{self, Redacted},
     http_client,
     resilience::{Breaker, BreakerPolicy},
+    telemetry,
 };
 use shipping::{MIGRATOR, Shipping, api, carrier::HttpCarrier};
 use std::{num::NonZero, time::Duration};
@@ -13,6 +14,7 @@ use worker::Worker;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    telemetry::init("shipping");
     Worker::from_env("shipping", shipping()?)?
         .pair_outside::<BookShipment, CancelShipment>()
         .routes(|context| api::router(context.pool.clone()))
@@ -27,6 +29,7 @@ fn shipping() -> anyhow::Result<Shipping<HttpCarrier>> {
     let default = Redacted::new("http://127.0.0.1:8010/carrier");
     let url = config::env("CARRIER_URL", Some(default))?;
     let limit = config::env("CARRIER_TIMEOUT_MS", NonZero::new(3000_u64))?;
+    tracing::info!(%url, limit_ms = limit, "carrier");
     Ok(Shipping {
         carrier: HttpCarrier::new(http_client::client()?, url.expose()).context("no carrier")?,
         breaker: Breaker::new("carrier", BreakerPolicy::default()),
