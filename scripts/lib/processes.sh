@@ -32,10 +32,10 @@ wait_for_end() { # FILE SECONDS: whether the recorded process is gone within the
     done
 }
 
-end_process() { # FILE SECONDS: asks it to end, insists after the limit, forgets the record
+end_process() { # FILE SECONDS: asks it to end, insists after the limit (0: at once), forgets the record
     local pid
     if pid=$(recorded_pid "$1"); then
-        kill -TERM "$pid" 2>/dev/null || true
+        [ "$2" -eq 0 ] || kill -TERM "$pid" 2>/dev/null || true
         if ! wait_for_end "$1" "$2"; then
             kill -KILL "$pid" 2>/dev/null || true
             wait_for_end "$1" 5 || true

@@ -105,6 +105,18 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        let record = child.id().map(record_of);
+        // It is also reaped by the runtime; gone before what it uses is taken away.
+        let _ = child.start_kill();
+        if let Some(Ok(record)) = record {
+            let _ = fs::remove_file(record);
+        }
+    }
+}
+
 /// Beside the test's own executable: `target/debug/order` for `target/debug/deps/specs-…`.
 pub(crate) fn binary(service: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;

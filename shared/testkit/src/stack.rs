@@ -37,13 +37,14 @@ pub enum With {
     OwnInstances,
 }
 
-/// Ends and removes everything when dropped. Fields are dropped in this order: processes first.
+/// Ends and removes everything when dropped. Fields are dropped in this order: the processes, then
+/// a test's own instances as a whole, otherwise what is left on the shared ones.
 pub struct Stack {
     processes: Vec<Process>,
+    instances: Remover,
     http: reqwest::Client,
     vhost: ScratchVhost,
     databases: BTreeMap<&'static str, ScratchDb>,
-    instances: Remover,
     folder: PathBuf,
     _place: SemaphorePermit<'static>,
 }
@@ -191,7 +192,7 @@ impl Drop for Stack {
     }
 }
 
-/// Takes a test's own instances away, after everything that lived on them.
+/// Takes a test's own instances away, with everything that lives on them.
 struct Remover(Instances);
 
 impl Drop for Remover {
