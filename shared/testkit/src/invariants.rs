@@ -6,7 +6,7 @@ use crate::{PATIENCE, Stack, eventually};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sqlx::{Row, types::Uuid};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 struct Order {
     id: Uuid,
@@ -20,7 +20,13 @@ impl Stack {
     /// Waits for every order to end and for everything to come to rest, then for each invariant
     /// to hold. Fails with the first that does not.
     pub async fn assert_conserved(&self) -> Result<()> {
-        let conserved = eventually(PATIENCE, "stock and money to be conserved", async || {
+        let conserved = self.conserved_within(PATIENCE).await;
+        self.explained(None, conserved).await
+    }
+
+    /// The same, with a limit of your own and without telling why.
+    pub async fn conserved_within(&self, limit: Duration) -> Result<()> {
+        eventually(limit, "stock and money to be conserved", async || {
             let orders = self.ended_orders().await?;
             self.every_saga_has_ended(&orders).await?;
             self.stock_is_conserved(&orders).await?;
@@ -31,8 +37,7 @@ impl Stack {
             }
             nothing_is_nobodys(&orders, &ledger)
         })
-        .await;
-        self.explained(None, conserved).await
+        .await
     }
 
     async fn ended_orders(&self) -> Result<Vec<Order>> {

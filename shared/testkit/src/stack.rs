@@ -75,7 +75,7 @@ impl Stack {
         for process in stack.processes.iter_mut().filter(|process| !stopped(process)) {
             process.start()?;
         }
-        stack.wait_ready().await?;
+        stack.wait_all_ready().await?;
         Ok(stack)
     }
 
@@ -97,7 +97,7 @@ impl Stack {
             process.stop().await?;
         }
         process.start()?;
-        self.wait_ready().await
+        self.wait_all_ready().await
     }
 
     /// Starts it, and does not wait for it to be ready (nothing may be there for it to use).
@@ -153,7 +153,8 @@ impl Stack {
         self.databases.get(service).with_context(|| format!("{service} has no database"))
     }
 
-    async fn wait_ready(&mut self) -> Result<()> {
+    /// Until every process that runs now says that it is ready.
+    pub async fn wait_all_ready(&mut self) -> Result<()> {
         let urls: Vec<_> = self
             .processes
             .iter_mut()
