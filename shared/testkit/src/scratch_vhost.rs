@@ -1,4 +1,4 @@
-use crate::{Instances, cleanup, management::Management};
+use crate::{Instances, cleanup, logins, management::Management};
 use anyhow::{Context, Result};
 use reqwest::Url;
 use serde_json::Value;
@@ -16,6 +16,19 @@ impl ScratchVhost {
     /// An empty one, on the instances of the run.
     pub async fn create() -> Result<Self> {
         Self::create_on(&Instances::shared()?).await
+    }
+
+    /// One with the exchanges, and with the services' users and their permissions.
+    pub async fn with_logins() -> Result<Self> {
+        let instances = Instances::shared()?;
+        let vhost = Self::create_on(&instances).await?;
+        logins::on_rabbitmq(&instances, &vhost).await?;
+        Ok(vhost)
+    }
+
+    /// As that service's user; only in a virtual host [`with_logins`](Self::with_logins).
+    pub fn url_of(&self, service: &str) -> Result<String> {
+        Ok(self.url_as(service, Instances::shared()?.password())?.into())
     }
 
     pub(crate) async fn create_on(instances: &Instances) -> Result<Self> {
