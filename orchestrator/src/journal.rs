@@ -20,9 +20,11 @@ pub struct Line {
     pub body: Option<Vec<u8>>,
 }
 
-/// The database's clock; every due time is computed and compared with it.
+/// The database's clock, in the milliseconds that are stored; every due time is computed from it.
 pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
-    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(connection).await
+    sqlx::query_scalar("SELECT date_trunc('milliseconds', clock_timestamp())")
+        .fetch_one(connection)
+        .await
 }
 
 /// Locks the sagas that exist, in the order of their ids, so that no two batches deadlock.

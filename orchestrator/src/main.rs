@@ -11,7 +11,9 @@ async fn main() -> anyhow::Result<()> {
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] | ["serve"] => {
             telemetry::init("orchestrator");
-            serve(Settings::from_env()?, Shutdown::on_signals()).await?;
+            let settings = Settings::from_env()?;
+            let catalogue = sagas::catalogue(settings.step_timeout, settings.step_attempts);
+            serve(settings, catalogue, Shutdown::on_signals()).await?;
         }
         ["migrate"] => {
             telemetry::init("orchestrator");

@@ -16,6 +16,7 @@ use runtime::{
     resilience::Backoff,
     shutdown::Shutdown,
 };
+use saga_core::Catalogue;
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -36,9 +37,13 @@ pub enum Error {
     Ended,
 }
 
-/// Until `shutdown` begins. HTTP is served from the start, so that `/readyz` can say what is
+/// Drives the sagas of `catalogue` until `shutdown` begins. HTTP is served from the start, so that `/readyz` can say what is
 /// missing; queues are touched once journal and broker are in order.
-pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
+pub async fn serve(
+    settings: Settings,
+    catalogue: Catalogue,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     let amqp = Amqp::from_env("orchestrator")?;
     let (bind, port) = config::http_address(8000)?;
     let pool = store::pool(&settings.database, "orchestrator")?;
@@ -47,8 +52,7 @@ pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<(), Error> 
     let database = health.part("database");
     let schema = health.part("migrations");
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
-    let catalogue = Arc::new(sagas::catalogue(settings.step_timeout, settings.step_attempts));
-    let engine = Engine { pool: pool.clone(), catalogue };
+    let engine = Engine { pool: pool.clone(), catalogue: Arc::new(catalogue) };
     let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
     let desk = api::Desk { engine: engine.clone(), sender: sender.clone() };
 

@@ -54,6 +54,10 @@ impl Wakeups {
 
     /// One look. `true` when there may be more to do at once.
     async fn pass(&self, definitions: &[String]) -> Result<bool, sqlx::Error> {
+        // While the broker is away silence means nothing, and no attempt may be spent on it.
+        if !self.sender.publisher.is_connected() {
+            return Ok(false);
+        }
         let due = crate::journal::due(&self.engine.pool, definitions, MOST).await?;
         if due.is_empty() {
             return Ok(false);

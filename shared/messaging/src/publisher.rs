@@ -88,6 +88,12 @@ impl Publisher {
         Publisher { shared: Arc::new(shared) }
     }
 
+    /// Whether there is a connection that nobody has given up. One that is blocked or has just
+    /// failed may still count.
+    pub fn is_connected(&self) -> bool {
+        self.shared.lent.borrow().as_ref().is_some_and(|link| !link.is_given_up())
+    }
+
     /// Sends all of them, persistent and mandatory, without waiting in between. When it succeeds,
     /// every message is safe with the broker but those that are named as unroutable. At most 5 s.
     pub async fn send(&self, messages: &[Outgoing]) -> Result<Vec<Unroutable>, NotSent> {

@@ -15,6 +15,8 @@ use tracing_subscriber::{
 };
 
 /// Bounds of every histogram whose name ends in `_seconds`.
+/// The broker's library warns of every returned message, body and all; messaging tells of it itself.
+const DEFAULT_FILTER: &str = "info,lapin=error";
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Bounds of every histogram whose name ends in `_size`.
@@ -100,8 +102,8 @@ fn init_logs(service: &'static str) {
     };
     let (filter, bad_filter) = match filter {
         Some(Ok(filter)) => (filter, None),
-        Some(Err(error)) => (EnvFilter::new("info"), Some(error)),
-        None => (EnvFilter::new("info"), None),
+        Some(Err(error)) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
+        None => (EnvFilter::new(DEFAULT_FILTER), None),
     };
     // Refused when a subscriber is already there, as in tests: theirs is the one wanted.
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
