@@ -1,6 +1,10 @@
 //! What a database error says about whose fault it is.
 
-use sqlx::Error;
+use sqlx::{
+    Error,
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
 
 /// The database is away, full, starting, stopping or read-only, or has no connection to spare:
 /// whoever asked should wait and ask again, and blame no message for it.
@@ -12,9 +16,18 @@ pub fn is_infrastructure(error: &Error) -> bool {
         | Error::PoolTimedOut
         | Error::PoolClosed
         | Error::WorkerCrashed => true,
-        Error::Database(error) => error.code().is_some_and(|code| infrastructure_code(&code)),
+        Error::Database(error) => {
+            is_fatal(error.as_ref()) || error.code().is_some_and(|code| infrastructure_code(&code))
+        }
         _ => false,
     }
+}
+
+/// The server ended the session, or began none, whatever its reason.
+fn is_fatal(error: &dyn DatabaseError) -> bool {
+    error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 /// The transaction met another one (serialisation, deadlock, a lock not had in time); the same

@@ -1,5 +1,7 @@
 //! The outbox and its relay, on a real Postgres; the broker is a list.
 
+#![allow(clippy::unwrap_used)]
+
 use messaging::{Headers, Outgoing, Properties};
 use runtime::shutdown::Shutdown;
 use std::{

@@ -56,7 +56,7 @@ impl Commands {
                 breaker = gates.shut() => {
                     tracing::warn!(breaker, "circuit open: taking no commands");
                     consumer.pause().await;
-                    if self.database.unless_stopped(gates.admitted()).await.is_ok() {
+                    if self.database.unless_stopped(passable(&gates, &mut tasks)).await.is_ok() {
                         consumer.resume();
                         tracing::info!(breaker, "taking commands again");
                     }
@@ -233,6 +233,18 @@ impl Commands {
                 Delivery::ack_all(deliveries).await;
             }
             Err(_) => hand_back(deliveries).await,
+        }
+    }
+}
+
+/// Waits until taking commands makes sense again. Those at hand are the probes; only when none is
+/// left, further ones have to be.
+async fn passable(gates: &Gates, tasks: &mut JoinSet<()>) {
+    loop {
+        tokio::select! {
+            () = gates.closed() => return,
+            () = gates.admitted(), if tasks.is_empty() => return,
+            _ = tasks.join_next(), if !tasks.is_empty() => {}
         }
     }
 }

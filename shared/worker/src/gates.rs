@@ -25,6 +25,14 @@ impl Gates {
         select_all(waits).await.0
     }
 
+    /// Waits until every one of them is closed: somebody's probe went well.
+    pub(crate) async fn closed(&self) {
+        for breaker in &self.0 {
+            let mut state = breaker.state();
+            let _ = state.wait_for(|state| *state == BreakerState::Closed).await;
+        }
+    }
+
     /// Waits until every one of them lets a call through.
     pub(crate) async fn admitted(&self) {
         join_all(self.0.iter().map(Breaker::admitted)).await;

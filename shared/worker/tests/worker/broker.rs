@@ -10,6 +10,7 @@ use messaging::{
     Amqp, Consumer, Incoming, Outgoing, Publisher, REPLIES_QUEUE, Topology, dead_letter_queue,
 };
 use runtime::{config::Redacted, health::Health, shutdown::Shutdown};
+use sqlx::{AssertSqlSafe, Connection};
 use std::{
     collections::HashSet,
     net::{IpAddr, Ipv4Addr},
@@ -21,7 +22,7 @@ use worker::{Settings, Worker, testing::envelope};
 
 /// A running service, and the other end of its queues.
 struct Running {
-    _vhost: ScratchVhost,
+    vhost: ScratchVhost,
     shutdown: Shutdown,
     publisher: Publisher,
     replies: Consumer,
@@ -52,7 +53,7 @@ impl Running {
         let address = (IpAddr::from(Ipv4Addr::LOCALHOST), 0);
         let (amqp, stop) = (amqp("service")?, shutdown.clone());
         let service = tokio::spawn(worker.run(settings, amqp, address, stop));
-        Ok(Running { _vhost: vhost, shutdown, publisher, replies, letters, service })
+        Ok(Running { vhost, shutdown, publisher, replies, letters, service })
     }
 
     async fn send(&self, messages: &[Outgoing]) -> anyhow::Result<()> {
@@ -61,6 +62,28 @@ impl Running {
 
     async fn reply(&self) -> anyhow::Result<ReplyEnvelope> {
         Ok(next(&self.replies).await?.reply()?)
+    }
+
+    /// So many sagas have a command done; some may say so twice.
+    async fn all_done(&self, sagas: usize) -> anyhow::Result<()> {
+        let mut answered = HashSet::new();
+        while answered.len() < sagas {
+            let reply = self.reply().await?;
+            assert_eq!(reply.outcome, Outcome::Done);
+            answered.insert(reply.saga);
+        }
+        Ok(())
+    }
+
+    /// So many commands are in the queue, of which so many are in nobody's hands.
+    async fn waiting(&self, messages: u64, ready: u64) -> anyhow::Result<()> {
+        eventually(PATIENCE, "the commands wait in their queue", async || {
+            let queue = self.vhost.queue("shop.commands").await?;
+            let found = (queue["messages"].as_u64(), queue["messages_ready"].as_u64());
+            anyhow::ensure!(found == (Some(messages), Some(ready)), "{found:?}");
+            Ok(())
+        })
+        .await
     }
 
     async fn letter(&self) -> anyhow::Result<Incoming> {
@@ -183,12 +206,36 @@ async fn while_the_other_side_is_away_nothing_is_spent_and_all_is_done_afterward
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     running.send(&commands).await?;
-    let mut answered = HashSet::new();
-    while answered.len() < commands.len() {
-        let reply = running.reply().await?;
-        assert_eq!(reply.outcome, Outcome::Done);
-        answered.insert(reply.saga);
-    }
+    running.all_done(commands.len()).await?;
     assert_eq!(service.gateway.set_aside(), 200);
+    running.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_no_command_is_taken_and_none_pays_for_it() -> anyhow::Result<()>
+{
+    let database = shop::database(100).await?;
+    let running = Running::start(shop_service(0), "shop", &database).await?;
+    running.send(&[Outgoing::command(&command(Mood::Fine)?)]).await?;
+    running.all_done(1).await?;
+
+    let mut admin = sqlx::PgConnection::connect(&std::env::var("DATABASE_URL")?).await?;
+    let name = database.name();
+    let allow = |yes| AssertSqlSafe(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {yes}"));
+    sqlx::raw_sql(allow(false)).execute(&mut admin).await?;
+    sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1")
+        .bind(name)
+        .execute(&mut admin)
+        .await?;
+    let commands = (0..31).map(|_| command(Mood::Fine)).collect::<Result<Vec<_>, _>>()?;
+    let messages: Vec<_> = commands.iter().map(Outgoing::command).collect();
+    // The first is held until the database is back; the others find nobody who takes them.
+    running.send(&messages[..1]).await?;
+    running.waiting(1, 0).await?;
+    running.send(&messages[1..]).await?;
+    running.waiting(31, 30).await?;
+    sqlx::raw_sql(allow(true)).execute(&mut admin).await?;
+    running.all_done(commands.len()).await?;
+    assert_eq!(left(database.pool()).await?, 68);
     running.stop().await
 }
