@@ -1,6 +1,7 @@
 //! The whole system as real processes over a virtual host and databases of its own.
 
 mod client;
+mod metrics;
 mod setting;
 mod waiting;
 
@@ -10,7 +11,10 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use std::{collections::BTreeMap, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{
+    collections::BTreeMap, path::PathBuf, process::ExitStatus, sync::atomic::AtomicBool,
+    time::Duration,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
@@ -33,6 +37,8 @@ pub enum With {
     EnvOfAll(&'static str, &'static str),
     /// Its database and logins are there; [`Stack::restart`] starts it.
     Stopped(&'static str),
+    /// Nothing but these, the others as with [`With::Stopped`].
+    Only(&'static [&'static str]),
     /// A RabbitMQ and a PostgreSQL that no other test uses, to kill and restart.
     OwnInstances,
 }
@@ -46,6 +52,8 @@ pub struct Stack {
     vhost: ScratchVhost,
     databases: BTreeMap<&'static str, ScratchDb>,
     folder: PathBuf,
+    /// Whether a failure has been explained: once is enough.
+    told: AtomicBool,
     _place: SemaphorePermit<'static>,
 }
 
@@ -67,10 +75,15 @@ impl Stack {
         let databases = SERVICES.into_iter().zip(databases).collect();
         let processes = setting::processes(options, &instances.0, &vhost, &databases, &folder)?;
         let http = runtime::http_client::client()?;
+        let told = AtomicBool::new(false);
         let mut stack =
-            Stack { processes, http, vhost, databases, instances, folder, _place: place };
+            Stack { processes, http, vhost, databases, instances, folder, told, _place: place };
         let stopped = |process: &Process| {
-            options.iter().any(|with| matches!(with, With::Stopped(name) if *name == process.name))
+            options.iter().any(|with| match with {
+                With::Stopped(name) => *name == process.name,
+                With::Only(names) => !names.contains(&process.name.as_str()),
+                _ => false,
+            })
         };
         for process in stack.processes.iter_mut().filter(|process| !stopped(process)) {
             process.start()?;

@@ -5,7 +5,7 @@ use crate::{PATIENCE, eventually};
 use anyhow::{Result, ensure};
 use contracts::SagaId;
 use serde_json::Value;
-use std::fmt::Write;
+use std::{fmt::Write, sync::atomic::Ordering};
 
 impl Stack {
     /// Until the saga's `state` is `state`; answers the saga.
@@ -50,10 +50,11 @@ impl Stack {
 
     /// A failure, with the saga's timeline and the ends of the logs on standard error.
     pub(crate) async fn explained<T>(&self, saga: Option<SagaId>, result: Result<T>) -> Result<T> {
-        if result.is_err() {
+        if result.is_err() && !self.told.swap(true, Ordering::Relaxed) {
             let mut story = String::new();
-            if let Some(id) = saga {
-                story += &self.timeline(id).await;
+            match saga {
+                Some(id) => story += &self.timeline(id).await,
+                None => story += &self.open_timelines().await,
             }
             for process in &self.processes {
                 let _ = writeln!(story, "──── {} ────\n{}", process.name, process.tail());
@@ -61,6 +62,22 @@ impl Stack {
             eprintln!("{story}");
         }
         result
+    }
+
+    /// A failure found by the test itself, with the same story as a wait that gave up; told once.
+    pub async fn explain<T>(&self, result: Result<T>) -> Result<T> {
+        self.explained(None, result).await
+    }
+
+    /// The timelines of sagas that have not ended, of some if there are many.
+    async fn open_timelines(&self) -> String {
+        let mut text = String::new();
+        let listed = self.list("orchestrator", "/api/v1/sagas").await.unwrap_or_default();
+        let open = listed.iter().filter(|saga| saga["ended_at"].is_null());
+        for saga in open.filter_map(|saga| saga["saga_id"].as_str()?.parse().ok()).take(5) {
+            text += &self.timeline(saga).await;
+        }
+        text
     }
 
     /// One line for each entry of the saga's history.
