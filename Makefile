@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down order order-declined order-out-of-stock test lint install
+.PHONY: help up down reset order order-declined order-out-of-stock test lint install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ up: ## Build and start everything, place two orders, print their timelines and t
 down: ## Stop what `make up` started; its data stays in .run/stack
 	@scripts/stack down
 
+reset: ## Stop it and delete its data
+	@scripts/stack reset
+
 order: ## Place an order that completes
 	@scripts/order
 
@@ -24,7 +27,7 @@ order-declined: ## Place an order whose card is declined: everything is undone
 order-out-of-stock: ## Place an order for a product that is sold out
 	@scripts/order out-of-stock
 
-test: ## Run every test against a private RabbitMQ and PostgreSQL, removed afterwards
+test: ## Run every test against a private RabbitMQ and PostgreSQL (TEST="…": arguments of cargo test)
 	@scripts/install
 	cargo build --workspace --bins
 	scripts/with-instances cargo test --workspace $(TEST)
