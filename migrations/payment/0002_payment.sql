@@ -21,20 +21,3 @@ CREATE TABLE payment (
 
 -- Lists go from the newest to the oldest.
 CREATE INDEX payment_by_age ON payment (created_at DESC, order_id DESC);
-
--- A refusal undoes whatever its handler wrote and leaves only its answer, in the inbox. The
--- payment takes the gateway's no from there, in the same transaction.
-CREATE FUNCTION note_refusal() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE payment
-    SET status = CASE status WHEN 'authorising' THEN 'declined' ELSE status END,
-        reason = NEW.reply ->> 'reason',
-        updated_at = now()
-    WHERE order_id = NEW.saga_id AND status IN ('authorising', 'authorised');
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER note_refusal AFTER UPDATE ON inbox FOR EACH ROW
-    WHEN (NEW.kind = 'answer' AND NEW.outcome = 'refused' AND NEW.leg = 'action')
-    EXECUTE FUNCTION note_refusal();

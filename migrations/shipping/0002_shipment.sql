@@ -19,18 +19,3 @@ CREATE TABLE shipment (
 
 -- Lists go from the newest to the oldest.
 CREATE INDEX shipment_by_age ON shipment (created_at DESC, order_id DESC);
-
--- A refusal undoes whatever its handler wrote and leaves only its answer, in the inbox. The
--- shipment takes the carrier's no from there, in the same transaction.
-CREATE FUNCTION note_refusal() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE shipment
-    SET status = 'refused', reason = NEW.reply ->> 'reason', updated_at = now()
-    WHERE order_id = NEW.saga_id AND status = 'booking';
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER note_refusal AFTER UPDATE ON inbox FOR EACH ROW
-    WHEN (NEW.kind = 'answer' AND NEW.outcome = 'refused' AND NEW.leg = 'action')
-    EXECUTE FUNCTION note_refusal();

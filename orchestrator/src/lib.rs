@@ -11,7 +11,7 @@
 
 pub mod api;
 pub mod config;
-mod desk;
+pub mod desk;
 pub mod engine;
 pub mod intake;
 pub mod journal;

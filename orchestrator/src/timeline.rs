@@ -91,10 +91,9 @@ pub fn story(saga: &Value, colours: bool) -> String {
             if attempts == 0 { String::new() } else { format!("attempts {attempts}{undone}") };
         let (name, kind) = (word(&step["name"]), word(&step["kind"]));
         let padded = format!("{status:<13}");
-        text.push_str(&format!(
-            "  {name:<20} {kind:<14} {} {tried}\n",
-            paint.state(status, &padded)
-        ));
+        let line = format!("  {name:<20} {kind:<14} {} {tried}", paint.state(status, &padded));
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     text
 }

@@ -124,7 +124,7 @@ impl Story {
         assert_eq!((self.ending, self.asked.len()), (Some(Ending::Completed), 0));
     }
 
-    fn is_compensated_after(self, cause: &str, step: Option<&str>) {
+    fn ends_compensated(self, cause: &str, step: Option<&str>) {
         let Some(Ending::Compensated(why)) = self.ending else { panic!("{:?}", self.ending) };
         let at = why.step().map(|step| self.definition.plan().step(step).name);
         assert_eq!((why.as_str(), at, self.asked.len()), (cause, step, 0));
@@ -193,7 +193,7 @@ fn a_product_that_is_sold_out_closes_the_order_with_the_reason() {
         .on(open(), nothing::<OpenOrder>())
         .on(reserve(), refused::<ReserveStock>(sold_out))
         .on(cancel(reason, "reserve-stock"), nothing::<CancelOrder>())
-        .is_compensated_after("refused", Some("reserve-stock"));
+        .ends_compensated("refused", Some("reserve-stock"));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_declined_card_gives_the_stock_back() {
         .on(authorise(), refused::<AuthorisePayment>(declined))
         .on(release(), nothing::<ReleaseStock>())
         .on(cancel(reason, "authorise-payment"), nothing::<CancelOrder>())
-        .is_compensated_after("refused", Some("authorise-payment"));
+        .ends_compensated("refused", Some("authorise-payment"));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_country_that_nobody_delivers_to_lets_go_of_money_and_stock() {
         .on(void(), nothing::<VoidPayment>())
         .on(release(), nothing::<ReleaseStock>())
         .on(cancel(reason, "book-shipment"), nothing::<CancelOrder>())
-        .is_compensated_after("refused", Some("book-shipment"));
+        .ends_compensated("refused", Some("book-shipment"));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_refused_capture_undoes_everything_before_it() {
         .on(void(), nothing::<VoidPayment>())
         .on(release(), nothing::<ReleaseStock>())
         .on(cancel(reason, "capture-payment"), nothing::<CancelOrder>())
-        .is_compensated_after("refused", Some("capture-payment"));
+        .ends_compensated("refused", Some("capture-payment"));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_cancel_undoes_the_step_under_way_too() {
         .on(void(), nothing::<VoidPayment>())
         .on(release(), nothing::<ReleaseStock>())
         .on(cancel("cancelled: changed my mind", "cancelled"), nothing::<CancelOrder>())
-        .is_compensated_after("cancelled", None);
+        .ends_compensated("cancelled", None);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The participant: each leg prepares an intent, calls the gateway outside any transaction, and
-//! records what the gateway said. A no is recorded by the migration's trigger, as the worker keeps
-//! nothing that a refusing handler wrote.
+//! records what the gateway said.
 
 use crate::gateway::{Authorised, Error, Gateway, Said, Wanted};
 use contracts::{
@@ -89,7 +88,7 @@ impl<G: Gateway> Outside<AuthorisePayment> for Payment<G> {
                 .await?;
                 Ok(PaymentAuthorised { authorisation })
             }
-            Said::No(reason) => Err(Refused(PaymentDeclined { reason })),
+            Said::No(reason) => Err(declined(tx, command.order, "declined", reason).await?),
         }
     }
 
@@ -161,7 +160,7 @@ impl<G: Gateway> Outside<CapturePayment> for Payment<G> {
         match said {
             Said::Yes(()) => Ok(settled(tx, command.order, "captured").await?),
             // Still authorised: the saga goes back and voids it.
-            Said::No(reason) => Err(Refused(PaymentDeclined { reason })),
+            Said::No(reason) => Err(declined(tx, command.order, "authorised", reason).await?),
         }
     }
 
@@ -222,6 +221,24 @@ async fn authorisation_key<R>(
         .fetch_optional(tx.sql())
         .await?
         .ok_or_else(|| NotDone::Fault(Fault::permanent(NoSuchPayment { order, wanted: status })))
+}
+
+/// The gateway's no, noted with the payment; `status` is what the payment is after it.
+async fn declined(
+    tx: &mut Tx<'_>,
+    order: SagaId,
+    status: &str,
+    reason: String,
+) -> Result<NotDone<PaymentDeclined>, sqlx::Error> {
+    sqlx::query(
+        "UPDATE payment SET status = $2, reason = $3, updated_at = now() WHERE order_id = $1",
+    )
+    .bind(order.0)
+    .bind(status)
+    .bind(&reason)
+    .execute(tx.sql())
+    .await?;
+    Ok(Refused(PaymentDeclined { reason }))
 }
 
 async fn settled(tx: &mut Tx<'_>, order: SagaId, status: &str) -> Result<(), sqlx::Error> {

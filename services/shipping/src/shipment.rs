@@ -1,6 +1,5 @@
 //! The participant: each leg prepares an intent, calls the carrier outside any transaction, and
-//! records what the carrier said. A no is recorded by the migration's trigger, as the worker keeps
-//! nothing that a refusing handler wrote.
+//! records what the carrier said.
 
 use crate::carrier::{Booked, Carrier, Error, Said, Wanted};
 use contracts::{
@@ -73,7 +72,17 @@ impl<C: Carrier> Outside<BookShipment> for Shipping<C> {
                 .await?;
                 Ok(ShipmentBooked { tracking })
             }
-            Said::No(reason) => Err(Refused(Undeliverable { reason })),
+            Said::No(reason) => {
+                sqlx::query(
+                    "UPDATE shipment SET status = 'refused', reason = $2, updated_at = now()
+                     WHERE order_id = $1",
+                )
+                .bind(command.order.0)
+                .bind(&reason)
+                .execute(tx.sql())
+                .await?;
+                Err(Refused(Undeliverable { reason }))
+            }
         }
     }
 

@@ -40,7 +40,8 @@ pub trait Outside<C: Command>: Send + Sync + 'static {
         key: &CallKey,
     ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
 
-    /// Writes down what came of it. Not called when the action has been compensated meanwhile.
+    /// Writes down what came of it, a no of the other side included: what it writes is kept with
+    /// either answer. Not called when the action has been compensated meanwhile.
     fn record(
         &self,
         tx: &mut Tx<'_>,

@@ -225,15 +225,10 @@ async fn record<S: Outside<C>, C: Command>(
     }
     let body = command.decode::<C>().map_err(Fault::unreadable)?;
     let intent: S::Intent = serde_json::from_str(intent)?;
-    savepoint::open(&mut transaction).await?;
     let mut tx = Tx::new(&mut transaction, command.saga, command.traceparent.clone());
     let outcome = in_time(service.record(&mut tx, body, intent, answer.clone())).await?;
     let events = tx.into_events();
-    let said = Said::of(outcome)?;
-    if said.outcome == Outcome::Refused {
-        savepoint::undo(&mut transaction).await?;
-    }
-    let answered = Answered::new(said, events);
+    let answered = Answered::new(Said::of(outcome)?, events);
     inbox::answer(&mut transaction, &[answered.stored(own)]).await?;
     transaction.commit().await?;
     Ok(answered)
