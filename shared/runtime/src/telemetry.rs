@@ -15,8 +15,8 @@ use tracing_subscriber::{
 };
 
 /// Bounds of every histogram whose name ends in `_seconds`.
-/// The broker's library warns of every returned message, body and all; messaging tells of it itself.
-const DEFAULT_FILTER: &str = "info,lapin=error";
+/// The broker library's own logs repeat what messaging tells, message bodies included.
+const DEFAULT_FILTER: &str = "info,lapin=off";
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Bounds of every histogram whose name ends in `_size`.
