@@ -2,7 +2,11 @@
 //! PostgreSQL. Every spec has a virtual host and databases of its own (or a broker and a database
 //! server of its own, where it kills them) and ends by auditing stock, money and parcels.
 
+mod crash_recovery;
+mod duplicates;
+mod late_answers;
 mod orders;
+mod wire;
 
 use anyhow::Result;
 use testkit::{Stack, With};
