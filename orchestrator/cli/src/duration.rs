@@ -26,7 +26,8 @@ mod tests {
 
     #[test]
     fn a_duration_is_a_number_and_a_unit() {
-        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7_200), ("1d", 86_400)]
+        for (text, seconds) in
+            [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7_200), ("1d", 86_400)]
         {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }

@@ -6,4 +6,4 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
-mod duration;
+pub mod duration;

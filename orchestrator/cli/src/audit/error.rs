@@ -1,5 +1,5 @@
 use super::invariant::Need;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// Why there is no audit.
 #[derive(Debug, thiserror::Error)]
@@ -10,25 +10,25 @@ pub enum Error {
     NoJournal,
     #[error("{0} is not a URL that can be used")]
     Url(String),
-    #[error("{} cannot be read", .0.words())]
+    #[error("{0} cannot be read")]
     Database(Need, #[source] sqlx::Error),
-    #[error("{} did not answer within {1:?}", .0.words())]
+    #[error("{0} did not answer within {1:?}")]
     TooLate(Need, Duration),
-    #[error("{} cannot be read", .0.words())]
+    #[error("{0} cannot be read")]
     Http(Need, #[source] reqwest::Error),
-    #[error("{} gave an answer that makes no sense: {1}", .0.words())]
+    #[error("{0} gave an answer that makes no sense: {1}")]
     Answer(Need, String),
     #[error("the HTTP client cannot be set up")]
     Client(#[from] runtime::http_client::Error),
 }
 
-impl Need {
-    /// For people.
-    pub fn words(self) -> String {
+/// For people.
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Need::Database(service) => format!("the database of {service}"),
-            Need::Simulator => "the ledger of the gateway and the carrier".to_owned(),
-            Need::Broker => "RabbitMQ's management API".to_owned(),
+            Need::Database(service) => write!(f, "the database of {service}"),
+            Need::Simulator => f.write_str("the ledger of the gateway and the carrier"),
+            Need::Broker => f.write_str("RabbitMQ's management API"),
         }
     }
 }

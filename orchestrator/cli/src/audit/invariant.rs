@@ -51,7 +51,8 @@ impl<T> Invariant<T> {
         if !self.needs.iter().all(|need| sources.has(*need)) {
             return Vec::new();
         }
-        let violation = |Finding { about, seen }| Violation { invariant: self.name, saga, about, seen };
+        let violation =
+            |Finding { about, seen }| Violation { invariant: self.name, saga, about, seen };
         (self.broken)(it).into_iter().map(violation).collect()
     }
 }

@@ -1,14 +1,26 @@
 //! A database as it was at one moment.
 
 use super::{error::Error, invariant::Need, sources::Sources};
-use sqlx::{Connection, PgConnection};
+use futures_util::TryStreamExt as _;
+use sqlx::{
+    Connection, FromRow, PgConnection, Postgres,
+    postgres::{PgArguments, PgRow},
+    query::QueryAs,
+};
 use std::{future::Future, time::Duration};
+use time::OffsetDateTime;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 /// To be let in.
 const CONNECT: Duration = Duration::from_secs(10);
 /// For one answer; the server gives up before.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// What a row is read as.
+pub(crate) trait Row: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+impl<T: for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
 /// One connection in one transaction that reads and cannot write. All that it is asked, it answers
 /// as of the moment in which it was opened.
@@ -45,21 +57,70 @@ impl Snapshot {
         }
     }
 
-    async fn statement(&mut self, sql: &'static str) -> Result<(), Error> {
-        self.ask(async |connection| sqlx::query(sql).execute(connection).await.map(drop)).await
+    /// Rows of the ids from `$1` to `$2`.
+    pub async fn range<T: Row>(
+        &mut self,
+        sql: &'static str,
+        from: Uuid,
+        to: Uuid,
+    ) -> Result<Vec<T>, Error> {
+        self.rows(sqlx::query_as(sql).bind(from).bind(to)).await
     }
 
-    /// Runs a query, with a limit on its time.
-    pub async fn ask<'a, T, F>(&'a mut self, query: F) -> Result<T, Error>
-    where
-        F: AsyncFnOnce(&'a mut PgConnection) -> sqlx::Result<T>,
-    {
+    /// Rows of the ids from `$1` to `$2`, as old as `$3` or younger.
+    pub async fn range_since<T: Row>(
+        &mut self,
+        sql: &'static str,
+        from: Uuid,
+        to: Uuid,
+        since: Option<OffsetDateTime>,
+    ) -> Result<Vec<T>, Error> {
+        self.rows(sqlx::query_as(sql).bind(from).bind(to).bind(since)).await
+    }
+
+    /// Rows of the ids in `$1`.
+    pub async fn among<T: Row>(
+        &mut self,
+        sql: &'static str,
+        ids: &[Uuid],
+    ) -> Result<Vec<T>, Error> {
+        self.rows(sqlx::query_as(sql).bind(ids)).await
+    }
+
+    /// Few rows, or one after the other through `each`.
+    pub async fn each<T: Row>(
+        &mut self,
+        sql: &'static str,
+        mut each: impl FnMut(T),
+    ) -> Result<(), Error> {
         let need = self.need;
-        in_time(need, query(&mut self.connection)).await?.map_err(|error| Error::Database(need, error))
+        let reading = async {
+            let mut rows = sqlx::query_as(sql).fetch(&mut self.connection);
+            while let Some(row) = rows.try_next().await? {
+                each(row);
+            }
+            Ok(())
+        };
+        in_time(need, reading).await?.map_err(|error| Error::Database(need, error))
+    }
+
+    async fn rows<T: Row>(
+        &mut self,
+        query: QueryAs<'_, Postgres, T, PgArguments>,
+    ) -> Result<Vec<T>, Error> {
+        let need = self.need;
+        let rows = in_time(need, query.fetch_all(&mut self.connection)).await?;
+        rows.map_err(|error| Error::Database(need, error))
+    }
+
+    async fn statement(&mut self, sql: &'static str) -> Result<(), Error> {
+        let need = self.need;
+        let done = in_time(need, sqlx::query(sql).execute(&mut self.connection)).await?;
+        done.map(drop).map_err(|error| Error::Database(need, error))
     }
 }
 
 /// With the limit on everything that is asked.
-pub(crate) async fn in_time<T>(need: Need, asked: impl Future<Output = T>) -> Result<T, Error> {
+async fn in_time<T>(need: Need, asked: impl Future<Output = T>) -> Result<T, Error> {
     timeout(ANSWER, asked).await.map_err(|_| Error::TooLate(need, ANSWER))
 }

@@ -1,0 +1,129 @@
+//! What an audit says, for people and for programs.
+
+use super::{
+    invariant::Violation,
+    letters::{Depth, Letter},
+    registry,
+    sources::Sources,
+    walk::Look,
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// What was seen, and what is broken.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// No invariant that was looked at is broken.
+    pub clean: bool,
+    pub sagas: u64,
+    pub orders: u64,
+    /// How often what seemed broken was looked at.
+    pub looks: u32,
+    pub violations: Vec<Violation>,
+    /// Violations beyond those listed.
+    pub more: usize,
+    /// What could not be looked at, and so is neither whole nor broken.
+    pub not_audited: Vec<NotAudited>,
+    /// Dead letters, with the sagas that they belong to.
+    pub dead_letters: Vec<Letter>,
+    /// Queues that are not empty.
+    pub queues: Vec<Depth>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NotAudited {
+    pub what: String,
+    pub why: String,
+}
+
+impl Report {
+    /// All but the violations, which are not settled yet.
+    pub(crate) fn of(sources: &Sources, look: &mut Look) -> Self {
+        let foreign = look.foreign.iter().map(|(name, count)| NotAudited {
+            what: format!("{count} sagas of {name}"),
+            why: "this build has no such definition".to_owned(),
+        });
+        let missing = registry::list().into_iter().filter_map(|invariant| {
+            let need = invariant.needs.iter().find(|need| !sources.has(**need))?;
+            let why = format!("{need} is not given");
+            Some(NotAudited { what: invariant.name.to_owned(), why })
+        });
+        Report {
+            clean: true,
+            sagas: look.sagas,
+            orders: look.orders,
+            looks: 1,
+            violations: Vec::new(),
+            more: 0,
+            not_audited: foreign.chain(missing).collect(),
+            dead_letters: std::mem::take(&mut look.letters),
+            queues: std::mem::take(&mut look.depths),
+        }
+    }
+
+    pub(crate) fn conclude(&mut self, (violations, more): (Vec<Violation>, usize)) {
+        self.clean = violations.is_empty();
+        self.more = if self.clean { 0 } else { more };
+        self.violations = violations;
+    }
+
+    /// For people; with colours on a terminal.
+    pub fn table(&self, colours: bool) -> String {
+        let paint = |code: &str, text: &str| match colours {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        };
+        let mut text = String::new();
+        for (invariant, violations) in self.by_invariant() {
+            let _ = writeln!(text, "{}  {}", paint("1;31", "broken"), paint("1", invariant));
+            for Violation { saga, about, seen, .. } in violations {
+                let saga = saga.map(|saga| format!("{saga}  ")).unwrap_or_default();
+                let _ = writeln!(text, "    {saga}{about}: {seen}");
+            }
+        }
+        if self.more > 0 {
+            let _ = writeln!(text, "    … and {} violations more", self.more);
+        }
+        for (why, what) in self.by_reason() {
+            let _ = writeln!(text, "{}  {why}: {}", paint("33", "not audited"), what.join(", "));
+        }
+        for letter in &self.dead_letters {
+            let Letter { queue, kind, saga, reason, .. } = letter;
+            let [kind, saga, reason] =
+                [kind, saga, reason].map(|word| word.as_deref().unwrap_or("unknown"));
+            let _ = writeln!(text, "dead letter  {queue}: {kind} of saga {saga}, {reason}");
+        }
+        for Depth { queue, ready, unacknowledged } in &self.queues {
+            let _ =
+                writeln!(text, "queue  {queue}: {ready} ready, {unacknowledged} unacknowledged");
+        }
+        let Report { sagas, orders, looks, .. } = self;
+        let verdict = match self.clean {
+            true => paint("1;32", "clean"),
+            false => paint("1;31", &format!("{} violations", self.violations.len() + self.more)),
+        };
+        let checked = registry::list().len();
+        let skipped = self.by_reason().into_values().map(|what| what.len()).sum::<usize>();
+        let _ = writeln!(
+            text,
+            "{verdict}: {sagas} sagas, {orders} orders, {checked} invariants, {skipped} not audited, {looks} looks"
+        );
+        text
+    }
+
+    fn by_invariant(&self) -> BTreeMap<&str, Vec<&Violation>> {
+        let mut groups: BTreeMap<&str, Vec<&Violation>> = BTreeMap::new();
+        for violation in &self.violations {
+            groups.entry(violation.invariant).or_default().push(violation);
+        }
+        groups
+    }
+
+    fn by_reason(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for NotAudited { what, why } in &self.not_audited {
+            groups.entry(why).or_default().push(what);
+        }
+        groups
+    }
+}
