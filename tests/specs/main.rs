@@ -2,10 +2,20 @@
 //! PostgreSQL. Every spec has a virtual host and databases of its own (or a broker and a database
 //! server of its own, where it kills them) and ends by auditing stock, money and parcels.
 
+mod broker_outage;
+mod cancel;
 mod crash_recovery;
+mod database_outage;
 mod duplicates;
+mod idempotency;
+mod kills;
 mod late_answers;
+mod load;
+mod orchestrators;
 mod orders;
+mod outside_outage;
+mod parking;
+mod poison;
 mod wire;
 
 use anyhow::Result;

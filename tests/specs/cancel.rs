@@ -1,0 +1,93 @@
+//! Cancelling: at any moment before the pivot, never after it.
+
+use crate::on_stack;
+use anyhow::{Result, ensure};
+use contracts::SagaId;
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::{Stack, With};
+
+#[tokio::test]
+async fn an_order_that_is_withdrawn_before_its_saga_begins_is_never_carried_out() -> Result<()> {
+    on_stack(&[With::Stopped("orchestrator")], async |stack| {
+        let id = stack.order_paid_with("card_ok", 1).await?;
+        let (status, order) = withdraw(stack, id).await?;
+        ensure!(status == 202 && order["status"] == "cancelled", "{status}: {order}");
+        stack.restart("orchestrator").await?;
+        let saga = stack.wait_saga(id, "compensated").await?;
+        ensure!(saga["cause"]["step"] == "open-order", "{}", saga["cause"]);
+        let (status, order) = withdraw(stack, id).await?;
+        ensure!(status == 200 && order["status"] == "cancelled", "{status}: {order}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_cancelled_order_is_undone_whatever_step_it_waits_for() -> Result<()> {
+    on_stack(&[], async |stack| {
+        stack.stop("shipping").await?;
+        let (by_customer, by_operator) = (
+            stack.order_paid_with("card_ok", 1).await?,
+            stack.order_paid_with("card_ok", 2).await?,
+        );
+        for id in [by_customer, by_operator] {
+            let asked = |saga: &Value| saga["waits"][0]["step"] == "book-shipment";
+            stack.wait_until(id, "shipping to be asked", asked).await?;
+        }
+        let (status, order) = withdraw(stack, by_customer).await?;
+        ensure!(status == 202, "{status}: {order}");
+        let (status, answer) = cancel(stack, by_operator).await?;
+        ensure!(status == 202, "{status}: {answer}");
+        let (status, answer) = cancel(stack, by_operator).await?;
+        ensure!(status == 409, "cancelling what is being undone: {status}: {answer}");
+        // Shipping may have booked: it is asked to undo that before anybody else is.
+        stack.restart("shipping").await?;
+        for id in [by_customer, by_operator] {
+            let saga = stack.wait_saga(id, "compensated").await?;
+            ensure!(saga["cause"]["cause"] == "cancelled", "{}", saga["cause"]);
+            stack.wait_order(id, "cancelled").await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn after_the_money_was_asked_for_an_order_is_not_cancelled_any_more() -> Result<()> {
+    on_stack(&[], async |stack| {
+        stack.set_fault(json!({ "target": "carrier", "mode": "slow", "latency_ms": 500 })).await?;
+        let waiting = stack.order_paid_with("card_ok", 1).await?;
+        let asked = |saga: &Value| saga["waits"][0]["step"] == "book-shipment";
+        stack.wait_until(waiting, "shipping to be asked", asked).await?;
+        stack.stop("payment").await?;
+        let asked = |saga: &Value| saga["waits"][0]["step"] == "capture-payment";
+        stack.wait_until(waiting, "the capture to be asked for", asked).await?;
+        for (status, problem) in [withdraw(stack, waiting).await?, cancel(stack, waiting).await?] {
+            ensure!(status == 409, "before its capture is answered: {status}: {problem}");
+            ensure!(problem["detail"].is_string(), "no reason given: {problem}");
+        }
+        stack.restart("payment").await?;
+        stack.wait_order(waiting, "confirmed").await?;
+        stack.wait_saga(waiting, "completed").await?;
+        for (status, problem) in [withdraw(stack, waiting).await?, cancel(stack, waiting).await?] {
+            ensure!(status == 409, "after it was confirmed: {status}: {problem}");
+            ensure!(problem["detail"].is_string(), "no reason given: {problem}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn withdraw(stack: &Stack, id: SagaId) -> Result<(u16, Value)> {
+    let path = format!("/api/v1/orders/{id}");
+    let answer = stack.request(Method::DELETE, "order", &path)?.send().await?;
+    Ok((answer.status().as_u16(), answer.json().await?))
+}
+
+async fn cancel(stack: &Stack, id: SagaId) -> Result<(u16, Value)> {
+    let path = format!("/api/v1/sagas/{id}/cancel");
+    let request = stack.request(Method::POST, "orchestrator", &path)?;
+    let answer = request.json(&json!({ "reason": "changed my mind" })).send().await?;
+    Ok((answer.status().as_u16(), answer.json().await?))
+}
