@@ -4,7 +4,7 @@
 
 use crate::{desk::Desk, journal, record::Record};
 use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, StartEnvelope};
-use runtime::failpoint;
+use runtime::failpoint::{self, Instead};
 use saga_core::{Catalogue, Ignored};
 use sqlx::PgPool;
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
@@ -152,13 +152,23 @@ impl Engine {
 pub(crate) async fn reach(name: &str, batch: &[Occurrence]) {
     if cfg!(debug_assertions) {
         for occurrence in batch {
-            match occurrence {
-                Occurrence::Start(_) => failpoint::hit_for(name, "start").await,
-                Occurrence::Reply(reply) => failpoint::hit_for(name, &reply.kind).await,
-                Occurrence::Wake(_) => failpoint::hit_for(name, "wake").await,
-                Occurrence::Cancel { .. } => failpoint::hit_for(name, "cancel").await,
-                Occurrence::Resume { .. } => failpoint::hit_for(name, "resume").await,
-            }
+            hit(name, occurrence).await;
         }
     }
+}
+
+async fn hit(name: &str, occurrence: &Occurrence) -> Option<Instead> {
+    let kind = match occurrence {
+        Occurrence::Start(_) => "start",
+        Occurrence::Reply(reply) => &reply.kind,
+        Occurrence::Wake(_) => "wake",
+        Occurrence::Cancel { .. } => "cancel",
+        Occurrence::Resume { .. } => "resume",
+    };
+    failpoint::hit_for(name, kind, occurrence.saga()).await
+}
+
+/// Whether a failpoint has lost it on its way.
+pub(crate) async fn is_lost(occurrence: &Occurrence) -> bool {
+    hit("orchestrator.received", occurrence).await == Some(Instead::Lose)
 }

@@ -2,7 +2,7 @@
 //! confirmed, and only then are its deliveries acknowledged.
 
 use crate::{
-    engine::{Advanced, Engine, Occurrence, Verdict, reach},
+    engine::{Advanced, Engine, Occurrence, Verdict, is_lost, reach},
     sending::Sender,
 };
 use contracts::participant_of;
@@ -59,6 +59,7 @@ impl Intake {
         let mut dead = Vec::new();
         for delivery in &batch {
             match self.read(&delivery.incoming, kind) {
+                Ok(occurrence) if is_lost(&occurrence).await => {}
                 Ok(occurrence) => {
                     occurrences.push(occurrence);
                     sources.push(&delivery.incoming);

@@ -7,7 +7,7 @@ use crate::{
 };
 use contracts::SagaId;
 use messaging::Outgoing;
-use runtime::{health::Part, shutdown::Shutdown};
+use runtime::{health::Part, sabotage::Safety, shutdown::Shutdown};
 use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(250);
@@ -55,7 +55,7 @@ impl Wakeups {
     /// One look. `true` when there may be more to do at once.
     async fn pass(&self, definitions: &[String]) -> Result<bool, sqlx::Error> {
         // While the broker is away silence means nothing, and no attempt may be spent on it.
-        if !self.sender.publisher.is_connected() {
+        if !self.sender.publisher.is_connected() || Safety::Wakeup.is_off() {
             return Ok(false);
         }
         let due = crate::journal::due(&self.engine.pool, definitions, MOST).await?;

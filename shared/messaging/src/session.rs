@@ -18,7 +18,7 @@ use lapin::{
     },
     types::FieldTable,
 };
-use runtime::shutdown::Shutdown;
+use runtime::{sabotage::Safety, shutdown::Shutdown};
 use std::time::Duration;
 use tokio::{
     sync::{mpsc, watch},
@@ -198,6 +198,9 @@ impl<'a> Session<'a> {
             };
             let tag = delivery.delivery_tag;
             self.unsettled.add(tag);
+            if Safety::AckLast.is_off() {
+                let _ = self.settle.send(Settlement::Ack(tag));
+            }
             let incoming = Incoming::from_delivery(&self.shared.queue, delivery);
             arrived.push(Delivery::new(incoming, tag, self.settle.clone()));
             next = stream.next().now_or_never();

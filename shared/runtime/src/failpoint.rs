@@ -5,6 +5,27 @@
 //! hit of the one and hangs at the first hit of the other. `worker.after-commit:payment.capture=kill`
 //! counts only the hits for that command. `FAILPOINT_ONCE=<file>` lets one of them act only if
 //! that file can be created anew, so that the restarted process does not die again.
+//!
+//! `FAILPOINTS_FILE` names a file that is read at every hit, for what is armed while the process
+//! runs. Each of its lines is `id place command saga action`, where `*` stands for any command or
+//! saga; the actions are `kill` (once), `hold` (until the line is gone), `note`, `lose`, `refuse`
+//! and `fault`. Whatever acts leaves a byte in the file `<file>.<id>`.
+
+#[cfg(debug_assertions)]
+mod file;
+
+use std::fmt::Display;
+
+/// What to do in the place of what would be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// Nothing, as if the message had been lost on its way.
+    Lose,
+    /// Refuse, without effect.
+    Refuse,
+    /// Fault, without effect; no retry helps.
+    Fault,
+}
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -101,17 +122,21 @@ pub async fn hit(name: &str) {
     armed::reach(name, None).await;
 }
 
-/// This place was reached for a key, which is the type of the command being handled.
+/// This place was reached by a command, or by the reply to it; `command` is its type. Says what is
+/// to be done there instead, which only places that can do so heed.
 #[cfg(debug_assertions)]
-pub async fn hit_for(name: &str, key: &str) {
-    armed::reach(name, Some(key)).await;
+pub async fn hit_for(name: &str, command: &str, saga: impl Display) -> Option<Instead> {
+    armed::reach(name, Some(command)).await;
+    file::reach(name, command, &saga.to_string()).await
 }
 
 #[cfg(not(debug_assertions))]
 pub async fn hit(_name: &str) {}
 
 #[cfg(not(debug_assertions))]
-pub async fn hit_for(_name: &str, _key: &str) {}
+pub async fn hit_for(_name: &str, _command: &str, _saga: impl Display) -> Option<Instead> {
+    None
+}
 
 #[cfg(all(test, debug_assertions))]
 mod tests {

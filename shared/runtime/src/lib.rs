@@ -15,5 +15,6 @@ pub mod http;
 pub mod http_client;
 pub mod page;
 pub mod resilience;
+pub mod sabotage;
 pub mod shutdown;
 pub mod telemetry;

@@ -23,7 +23,7 @@ fn text(output: &Output) -> String {
 #[ignore = "a child of other tests"]
 async fn child_hits_a_failpoint_three_times() {
     for round in 1..=3 {
-        failpoint::hit_for("worker.after-commit", "payment.capture").await;
+        failpoint::hit_for("worker.after-commit", "payment.capture", "a saga").await;
         telemetry::init("child");
         tracing::info!(round, "survived");
     }

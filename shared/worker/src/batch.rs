@@ -5,12 +5,12 @@ use crate::{
     Fault, Tx,
     answered::{Answered, action_key, claims, own_key},
     barrier::{self, Seen, Verdict},
-    erased::InDatabase,
+    erased::{InDatabase, Said},
     outcome::Nature,
-    savepoint,
+    savepoint, shortcut,
 };
 use contracts::{CommandEnvelope, Leg, Outcome};
-use runtime::failpoint;
+use runtime::failpoint::{self, Instead};
 use sqlx::{PgConnection, PgPool};
 use std::{
     collections::{HashMap, HashSet},
@@ -21,10 +21,10 @@ use store::inbox::{self, Answer, Claim, Key, Row};
 /// Handlers write to rows that other sagas write to as well (a product's stock), in the order in
 /// which commands happen to come. Two such batches at once would meet in deadlocks, so they take
 /// turns: one transaction of handlers at a time per database, among all instances.
-const TURN: i64 = 0x5A6A_0001;
+pub(crate) const TURN: i64 = 0x5A6A_0001;
 
 /// Below the server's limit on idle transactions.
-const HANDLER: Duration = Duration::from_secs(8);
+pub(crate) const HANDLER: Duration = Duration::from_secs(8);
 
 /// A command and its handler.
 #[derive(Clone, Copy)]
@@ -55,11 +55,15 @@ pub(crate) async fn handle(
     pool: &PgPool,
     items: Vec<Item<'_>>,
 ) -> Result<Vec<Result<Answered, Fault>>, Fault> {
+    if let Some(answered) = shortcut::handle(pool, &items).await? {
+        return Ok(answered.into_iter().map(Ok).collect());
+    }
     let mut transaction = pool.begin().await?;
     take_turn(&mut transaction).await?;
     let results = in_transaction(&mut transaction, &items).await?;
     for item in &items {
-        failpoint::hit_for("worker.before-commit", &item.command.kind).await;
+        let command = item.command;
+        failpoint::hit_for("worker.before-commit", &command.kind, command.saga).await;
     }
     transaction.commit().await?;
     Ok(results)
@@ -67,12 +71,7 @@ pub(crate) async fn handle(
 
 async fn take_turn(connection: &mut PgConnection) -> Result<(), Fault> {
     let taken = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN).execute(connection);
-    match taken.await {
-        Ok(_) => Ok(()),
-        // Someone else's long turn is not the fault of the commands that wait for theirs.
-        Err(error) if store::is_retriable(&error) => Err(Fault::infrastructure(error)),
-        Err(error) => Err(error.into()),
-    }
+    taken.await.map(drop).map_err(Fault::no_turn)
 }
 
 async fn in_transaction(
@@ -142,6 +141,14 @@ async fn call(
     item: Item<'_>,
 ) -> Result<Result<Answered, Fault>, Fault> {
     let command = item.command;
+    match failpoint::hit_for("worker.handle", &command.kind, command.saga).await {
+        Some(Instead::Refuse) => {
+            let said = Said { outcome: Outcome::Refused, body: "null".to_owned() };
+            return Ok(Ok(Answered::new(said, Vec::new())));
+        }
+        Some(Instead::Fault) => return Ok(Err(Fault::permanent("a failpoint"))),
+        Some(Instead::Lose) | None => {}
+    }
     let mut tx = Tx::new(connection, command.saga, command.traceparent.clone());
     let said = tokio::time::timeout(HANDLER, item.handler.handle(&mut tx, command)).await;
     let events = tx.into_events();

@@ -8,9 +8,13 @@ use crate::{
     gates::Gates,
     series,
 };
-use contracts::{CommandEnvelope, ReplyEnvelope};
+use contracts::{CommandEnvelope, ReplyEnvelope, SagaId};
 use messaging::{Consumer, Delivery, Outgoing, Publisher};
-use runtime::{failpoint, resilience::Backoff, shutdown::Shutdown};
+use runtime::{
+    failpoint::{self, Instead},
+    resilience::Backoff,
+    shutdown::Shutdown,
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -122,8 +126,26 @@ impl Commands {
         }
     }
 
+    /// All of them, but those that a failpoint has lost on their way.
+    async fn arrived(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+        if cfg!(debug_assertions) {
+            for job in std::mem::take(&mut jobs) {
+                let Job { command, .. } = &job;
+                match failpoint::hit_for("worker.received", &command.kind, command.saga).await {
+                    Some(Instead::Lose) => job.delivery.ack().await,
+                    _ => jobs.push(job),
+                }
+            }
+        }
+        jobs
+    }
+
     /// Commands in one transaction. Those that faulted are left.
     async fn together(&self, jobs: Vec<Job>) -> Vec<(Job, Fault)> {
+        let jobs = self.arrived(jobs).await;
+        if jobs.is_empty() {
+            return Vec::new();
+        }
         let began = Instant::now();
         series::batch("commands", jobs.len());
         let items: Vec<_> = jobs
@@ -143,28 +165,28 @@ impl Commands {
             }
         };
         series::seconds(self.desk.name, began.elapsed());
-        let (mut messages, mut deliveries, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut messages, mut deliveries, mut done) = (Vec::new(), Vec::new(), Vec::new());
         let mut left = Vec::new();
         for (job, result) in jobs.into_iter().zip(results) {
             match result {
                 Ok(answered) => {
                     messages.extend(self.messages(&job.command, answered));
-                    kinds.push(job.command.kind);
+                    done.push((job.command.kind, job.command.saga));
                     deliveries.push(job.delivery);
                 }
                 Err(fault) => left.push((job, fault)),
             }
         }
-        self.finish(messages, deliveries, &kinds).await;
+        self.finish(messages, deliveries, &done).await;
         left
     }
 
     /// One command to its end: a few short tries, then an answer, a retry or a dead letter.
     /// `fault` is that of a first try, if there was one.
     async fn alone(&self, job: Job, fault: Option<Fault>) {
-        let Job { delivery, command } = job;
+        let Some(Job { delivery, command }) = self.arrived(vec![job]).await.pop() else { return };
         let began = Instant::now();
-        let kinds = [command.kind.clone()];
+        let done = [(command.kind.clone(), command.saga)];
         let messages = match self.try_briefly(&command, fault).await {
             Ok(Ok(answered)) => self.messages(&command, answered),
             Ok(Err(fault)) => disposal::of_command(
@@ -177,7 +199,7 @@ impl Commands {
             Err(Unfinished) => return hand_back([delivery]).await,
         };
         series::seconds(self.desk.name, began.elapsed());
-        self.finish(messages, vec![delivery], &kinds).await;
+        self.finish(messages, vec![delivery], &done).await;
     }
 
     async fn try_briefly(
@@ -221,14 +243,19 @@ impl Commands {
     }
 
     /// Acknowledges once everything that follows is confirmed, and not before.
-    async fn finish(&self, messages: Vec<Outgoing>, deliveries: Vec<Delivery>, kinds: &[String]) {
-        for kind in kinds {
-            failpoint::hit_for("worker.after-commit", kind).await;
+    async fn finish(
+        &self,
+        messages: Vec<Outgoing>,
+        deliveries: Vec<Delivery>,
+        done: &[(String, SagaId)],
+    ) {
+        for (kind, saga) in done {
+            failpoint::hit_for("worker.after-commit", kind, saga).await;
         }
         match self.publisher.send_until_confirmed(&messages, &self.shutdown).await {
             Ok(()) => {
-                for kind in kinds {
-                    failpoint::hit_for("worker.after-publish", kind).await;
+                for (kind, saga) in done {
+                    failpoint::hit_for("worker.after-publish", kind, saga).await;
                 }
                 Delivery::ack_all(deliveries).await;
             }

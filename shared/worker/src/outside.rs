@@ -11,7 +11,7 @@ use crate::{
 };
 use contracts::{Command, CommandEnvelope, Leg, Outcome};
 use runtime::{
-    failpoint,
+    failpoint::{self, Instead},
     resilience::{Backoff, Breaker, BreakerState, Broken},
 };
 use sqlx::{PgConnection, PgPool};
@@ -72,7 +72,7 @@ async fn perform<S: Outside<C>, C: Command>(
         Ok(answer) => answer,
         Err(fault) => return Ok(Err(fault)),
     };
-    failpoint::hit_for("worker.after-call", &command.kind).await;
+    failpoint::hit_for("worker.after-call", &command.kind, command.saga).await;
     database.work(TRIES, || record::<S, C>(service, pool, command, &intent, &answer)).await
 }
 
@@ -119,7 +119,7 @@ async fn open<S: Outside<C>, C: Command>(
             prepare::<S, C>(service, &mut transaction, command, own).await?
         }
     };
-    failpoint::hit_for("worker.before-commit", &command.kind).await;
+    failpoint::hit_for("worker.before-commit", &command.kind, command.saga).await;
     transaction.commit().await?;
     Ok(opened)
 }
@@ -167,6 +167,10 @@ async fn call<S: Outside<C>, C: Command>(
         Ok(intent) => intent,
         Err(error) => return Ok(Err(error.into())),
     };
+    let handling = failpoint::hit_for("worker.handle", &command.kind, command.saga);
+    if handling.await == Some(Instead::Fault) {
+        return Ok(Err(Fault::permanent("a failpoint")));
+    }
     let key = CallKey::of(command);
     let limit = service.time_limit();
     let breaker = service.breaker();
