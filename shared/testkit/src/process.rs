@@ -117,13 +117,13 @@ impl Drop for Process {
     }
 }
 
-/// Beside the test's own executable: `target/debug/order` for `target/debug/deps/specs-…`.
+/// Beside the executable that asks, or above it: `target/debug/order` for `target/debug/matrix` and
+/// for `target/debug/deps/specs-…`.
 pub(crate) fn binary(service: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("the test is in no target folder")?;
-    let path = folder.join(service);
-    ensure!(path.exists(), "{path:?} is not built: run `cargo build --workspace --bins`");
-    Ok(path)
+    let asks = std::env::current_exe()?;
+    let folders = asks.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join(service)).find(|path| path.is_file());
+    found.with_context(|| format!("{service} is not built: run `cargo build --workspace --bins`"))
 }
 
 /// So that `scripts/with-instances` can end it should this process die without a drop: pid and
