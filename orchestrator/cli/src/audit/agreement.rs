@@ -154,27 +154,36 @@ fn effect_has_its_saga(dossier: &Dossier) -> Vec<Finding> {
     found
 }
 
-/// Whoever has an effect has an inbox row of its leg. A row that is missing although the journal
-/// calls the step done is told by [`inbox_agrees`] already.
+/// Whoever has an effect has an inbox row of its leg: one that is done where the effect is in the
+/// database itself, any where it was prepared before the outside was called. A row that is missing
+/// although the journal calls the step answered is told by [`inbox_agrees`] already.
 fn effect_has_its_row(dossier: &Dossier) -> Vec<Finding> {
     if dossier.ordering().is_none() {
         return Vec::new();
     }
+    let paid = dossier.payment.as_ref().map(|payment| payment.status.as_str());
+    let ordered = dossier.order.as_ref().map(|order| order.status.as_str());
     let effects = [
-        ("reserve-stock", !dossier.holds.is_empty()),
-        ("authorise-payment", dossier.payment.is_some()),
-        ("book-shipment", dossier.shipment.is_some()),
-        ("notify-customer", !dossier.notifications.is_empty()),
-        ("capture-payment", dossier.payment.as_ref().is_some_and(|it| it.status == "captured")),
-        ("confirm-order", dossier.order.as_ref().is_some_and(|it| it.status == "confirmed")),
+        ("reserve-stock", !dossier.holds.is_empty(), true),
+        ("authorise-payment", paid.is_some(), false),
+        ("book-shipment", dossier.shipment.is_some(), false),
+        ("capture-payment", paid == Some("captured"), true),
+        ("confirm-order", ordered == Some("confirmed"), true),
+        ("notify-customer", !dossier.notifications.is_empty(), false),
     ];
-    let told = |step: &str| {
-        let said = dossier.step(step);
-        matches!(said, Some(StepState::Done | StepState::Refused | StepState::Undone))
+    let unfounded = |step: &str, done: bool| match dossier.leg(step, Leg::Action) {
+        Some(row) => done && row.answered() != Some(Outcome::Done),
+        None => !matches!(
+            dossier.step(step),
+            Some(StepState::Done | StepState::Refused | StepState::Undone)
+        ),
     };
     effects
         .into_iter()
-        .filter(|(step, there)| *there && dossier.leg(step, Leg::Action).is_none() && !told(step))
-        .map(|(step, _)| Finding::new(step, "an effect, and no inbox row"))
+        .filter(|(step, there, done)| *there && unfounded(step, *done))
+        .map(|(step, ..)| {
+            let row = dossier.leg(step, Leg::Action).map_or("no row".to_owned(), InboxRow::seen);
+            Finding::new(step, format!("an effect; the inbox has {row}"))
+        })
         .collect()
 }
