@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down reset order order-declined order-out-of-stock test lint install
+.PHONY: help up down reset order order-declined order-out-of-stock test sim lint install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: ## Run every test against a private RabbitMQ and PostgreSQL (TEST="…": a
 	@scripts/install
 	cargo build --workspace --bins
 	scripts/with-instances cargo test --workspace $(TEST)
+
+sim: ## Run thousands of simulated sagas a second for a minute (SECONDS=n), with everything going wrong
+	@cargo run --quiet -p simulation --bin sim -- --seconds $(or $(SECONDS),60)
 
 lint: ## Check formatting, lints and the shell scripts
 	cargo fmt --all --check
