@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down reset order order-declined order-out-of-stock test sim lint install
+.PHONY: help up down reset order order-declined order-out-of-stock test sim bench lint install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ test: ## Run every test against a private RabbitMQ and PostgreSQL (TEST="…": a
 	@scripts/install
 	cargo build --workspace --bins
 	scripts/with-instances cargo test --workspace $(TEST)
+
+bench: ## Measure it against what this machine allows: a table, and the JSON in target/bench.json
+	@scripts/install
+	cargo build --release --bins --package bench --package orchestrator $(addprefix --package ,$(notdir $(wildcard services/*)))
+	POSTGRES_SAFE=yes BENCH_JSON=target/bench.json scripts/with-instances target/release/bench $(BENCH)
 
 sim: ## Run thousands of simulated sagas a second for a minute (SECONDS=n), with everything going wrong
 	@cargo run --quiet -p simulation --bin sim -- --seconds $(or $(SECONDS),60)

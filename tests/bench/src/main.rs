@@ -1,0 +1,140 @@
+//! `bench`: the whole benchmark; `bench ROW...` some rows of it. Progress goes to standard error,
+//! the table to standard output, and the JSON to the file named by `BENCH_JSON`.
+
+use anyhow::{Context, Result};
+use bench::{
+    broker_floor, database_floor,
+    four_steps::FourSteps,
+    load::{Load, Measured, Offer},
+    orders::Orders,
+    process::Instances,
+    report::{Machine, Report, Row},
+};
+use std::{
+    io::Write,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+const ROWS: [&str; 6] = ["broker", "database", "saga", "undone", "orders", "declined"];
+/// In flight at saturation.
+const WINDOW: usize = 1_000;
+/// Sagas a second, and for how many seconds.
+const STEADY: [(usize, usize); 3] = [(100, 5), (500, 5), (1_000, 5)];
+/// For orders, which have nearly twice the steps.
+const STEADY_ORDERS: [(usize, usize); 2] = [(50, 5), (100, 5)];
+/// Every how many-th saga goes back, in the rows that measure that.
+const FAILING: usize = 3;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.is_empty() {
+        wanted = ROWS.map(str::to_owned).to_vec();
+    }
+    let instances = Instances::from_env()?;
+    let machine = Machine::here()?;
+    let mut rows = Vec::new();
+    let begun = Instant::now();
+    for (place, row) in wanted.iter().enumerate() {
+        let progress = Progress { row, place, of: wanted.len(), begun };
+        match row.as_str() {
+            "broker" => rows.push(broker(&instances, progress).await?),
+            "database" => rows.push(database(&instances, progress).await?),
+            "saga" => rows.push(four_steps(&instances, progress, 0).await?),
+            "undone" => rows.push(four_steps(&instances, progress, FAILING).await?),
+            "orders" => rows.push(orders(&instances, progress, 0).await?),
+            "declined" => rows.push(orders(&instances, progress, FAILING).await?),
+            other => anyhow::bail!("there is no row {other:?}: there are {ROWS:?}"),
+        }
+    }
+    let report = Report { machine, rows };
+    writeln!(std::io::stdout(), "{}", report.table())?;
+    if let Some(file) = std::env::var_os("BENCH_JSON") {
+        std::fs::write(&file, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("cannot write {file:?}"))?;
+    }
+    Ok(())
+}
+
+async fn broker(instances: &Instances, progress: Progress<'_>) -> Result<Row> {
+    let window = u32::try_from(WINDOW)?;
+    let mut loads = Vec::new();
+    progress.tell("one in flight");
+    loads.push(("1 in flight".to_owned(), broker_floor::run(instances, "one", 200, 1).await?));
+    progress.tell("1,000 in flight");
+    let full = broker_floor::run(instances, "many", 20_000, window).await?;
+    loads.push(("1,000 in flight".to_owned(), full));
+    Ok(Row { name: "broker floor", loads, peaks: [0.0; 3] })
+}
+
+async fn database(instances: &Instances, progress: Progress<'_>) -> Result<Row> {
+    progress.tell("batches of 200");
+    let full = database_floor::run(instances, 40_000, 200).await?;
+    Ok(Row {
+        name: "database floor",
+        loads: vec![("batches of 200".to_owned(), full)],
+        peaks: [0.0; 3],
+    })
+}
+
+/// Every `failing`-th saga goes back; 0 for none.
+async fn four_steps(instances: &Instances, progress: Progress<'_>, failing: usize) -> Result<Row> {
+    progress.tell("starting");
+    let stack = FourSteps::start(instances).await?;
+    stack.load.offer.failing.store(failing, Ordering::Relaxed);
+    let loads = loads(&stack.load, &progress, &STEADY).await?;
+    progress.tell("verifying");
+    stack.verify().await?;
+    let name = if failing == 0 { "four steps" } else { "four steps, every third undone" };
+    Ok(Row { name, loads, peaks: stack.load.meter.peaks() })
+}
+
+async fn orders(instances: &Instances, progress: Progress<'_>, failing: usize) -> Result<Row> {
+    progress.tell("starting");
+    let stack = Orders::start(instances).await?;
+    stack.load.offer.failing.store(failing, Ordering::Relaxed);
+    let loads = loads(&stack.load, &progress, &STEADY_ORDERS).await?;
+    progress.tell("verifying");
+    stack.verify().await?;
+    let name = if failing == 0 { "place-order" } else { "place-order, every third declined" };
+    Ok(Row { name, loads, peaks: stack.load.meter.peaks() })
+}
+
+async fn loads<O: Offer>(
+    load: &Load<O>,
+    progress: &Progress<'_>,
+    steady: &[(usize, usize)],
+) -> Result<Vec<(String, Measured)>> {
+    progress.tell("warming up");
+    load.saturated(4_000, 500, Duration::from_secs(8)).await?;
+    load.analyse().await?;
+    let mut loads = Vec::new();
+    progress.tell("one in flight");
+    loads.push(("1 in flight".to_owned(), load.one_by_one(200, Duration::from_secs(4)).await?));
+    for &(rate, seconds) in steady {
+        progress.tell(&format!("{rate}/s offered"));
+        loads.push((format!("{rate}/s"), load.steady(rate, seconds).await?));
+    }
+    progress.tell("1,000 in flight");
+    let full = load.saturated(20_000, WINDOW, Duration::from_secs(10)).await?;
+    loads.push(("1,000 in flight".to_owned(), full));
+    Ok(loads)
+}
+
+/// One line for each thing begun.
+struct Progress<'a> {
+    row: &'a str,
+    place: usize,
+    of: usize,
+    begun: Instant,
+}
+
+impl Progress<'_> {
+    fn tell(&self, what: &str) {
+        let seconds = self.begun.elapsed().as_secs();
+        let bar: String =
+            (0..self.of).map(|place| if place < self.place { '#' } else { '.' }).collect();
+        eprintln!("[{bar}] {seconds:>3} s  {}: {what}", self.row);
+    }
+}
