@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down reset order order-declined order-out-of-stock test sim bench lint install
+.PHONY: help up down reset order order-declined order-out-of-stock audit test sim bench lint install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ order-declined: ## Place an order whose card is declined: everything is undone
 
 order-out-of-stock: ## Place an order for a product that is sold out
 	@scripts/order out-of-stock
+
+audit: ## Ask every service's books whether anything was lost or happened twice (AUDIT="…": arguments)
+	@scripts/audit $(AUDIT)
 
 test: ## Run every test against a private RabbitMQ and PostgreSQL (TEST="…": arguments of cargo test)
 	@scripts/install

@@ -67,13 +67,12 @@ impl World {
                 self.stack.vhost().name(),
             );
         for service in SERVICES {
-            sources = sources.with_database(service, self.database(service, service)?);
+            sources = sources.with_database(service, self.database(service)?);
         }
         Ok(sources)
     }
 
-    /// The service's database, by the role of another.
-    pub fn database(&self, service: &str, _role: &str) -> Result<Redacted> {
+    pub fn database(&self, service: &str) -> Result<Redacted> {
         Ok(Redacted::new(self.stack.database(service)?.url()))
     }
 
