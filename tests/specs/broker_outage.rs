@@ -8,7 +8,7 @@ use testkit::With;
 #[tokio::test]
 async fn while_rabbitmq_is_down_orders_are_accepted_and_afterwards_all_are_finished() -> Result<()>
 {
-    on_stack(&[With::OwnInstances], async |stack| {
+    on_stack(&[With::OwnRabbitmq], async |stack| {
         let mut orders = load::submit(stack, 24).await?;
         stack.rabbitmq("kill").await?;
         for n in 0..3 {

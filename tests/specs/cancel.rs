@@ -5,11 +5,12 @@ use anyhow::{Result, ensure};
 use contracts::SagaId;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Stack, With};
+use testkit::Stack;
 
 #[tokio::test]
 async fn an_order_that_is_withdrawn_before_its_saga_begins_is_never_carried_out() -> Result<()> {
-    on_stack(&[With::Stopped("orchestrator")], async |stack| {
+    on_stack(&[], async |stack| {
+        stack.stop("orchestrator").await?;
         let id = stack.order_paid_with("card_ok", 1).await?;
         let (status, order) = withdraw(stack, id).await?;
         ensure!(status == 202 && order["status"] == "cancelled", "{status}: {order}");

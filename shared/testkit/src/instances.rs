@@ -34,31 +34,28 @@ impl Instances {
         })
     }
 
-    /// Fresh ones for one test, which may kill them. Takes as long as RabbitMQ takes to boot.
-    pub async fn own() -> Result<Self> {
+    /// A fresh one of each kind asked for, for one test, which may kill it; the others are those of
+    /// the run. Takes as long as RabbitMQ takes to boot.
+    pub async fn own(rabbitmq: bool, postgres: bool) -> Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = run_dir()?.join(format!("own-{}-{number}", std::process::id()));
-        let (rabbitmq, postgres) =
-            tokio::join!(script("rabbitmq", "start", &dir), script("postgres", "start", &dir));
-        rabbitmq?;
-        postgres?;
-        let written = ["rabbitmq.env", "postgres.env"].map(|file| dir.join(file));
-        let text = written
-            .iter()
-            .map(std::fs::read_to_string)
-            .collect::<Result<String, _>>()
-            .context("cannot read where the instances are")?;
-        let value = |name: &str| {
+        let (broker, database) =
+            tokio::join!(fresh(rabbitmq, "rabbitmq", &dir), fresh(postgres, "postgres", &dir));
+        let (broker, database) = (broker?, database?);
+        let own = |text: &str, name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             url(name, line.map(str::to_owned))
         };
-        Ok(Instances {
-            amqp: value("AMQP_URL")?,
-            management: value("RABBITMQ_MANAGEMENT_URL")?,
-            database: value("DATABASE_URL")?,
-            own: Some(dir),
-        })
+        let mut instances = Instances { own: Some(dir), ..Instances::shared()? };
+        if let Some(text) = broker {
+            instances.amqp = own(&text, "AMQP_URL")?;
+            instances.management = own(&text, "RABBITMQ_MANAGEMENT_URL")?;
+        }
+        if let Some(text) = database {
+            instances.database = own(&text, "DATABASE_URL")?;
+        }
+        Ok(instances)
     }
 
     /// `rabbitmq` or `postgres`; `start`, `stop`, `kill` (as a crash) or `restart`.
@@ -78,9 +75,15 @@ impl Instances {
         script("postgres", "remove", dir).await
     }
 
-    /// The one password of every login that tests make on these instances.
-    pub(crate) fn password(&self) -> &str {
+    /// The one password of every login that tests make on this PostgreSQL.
+    pub(crate) fn database_password(&self) -> &str {
         self.database.password().unwrap_or("test")
+    }
+
+    /// The one password of every login that tests make on this RabbitMQ, where logins are shared by
+    /// all virtual hosts.
+    pub(crate) fn broker_password(&self) -> &str {
+        self.amqp.password().unwrap_or("test")
     }
 }
 
@@ -94,6 +97,16 @@ pub(crate) fn run_dir() -> Result<PathBuf> {
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// What the instance, if it is wanted, says of itself.
+async fn fresh(wanted: bool, what: &str, dir: &Path) -> Result<Option<String>> {
+    if !wanted {
+        return Ok(None);
+    }
+    script(what, "start", dir).await?;
+    let text = std::fs::read_to_string(dir.join(format!("{what}.env")));
+    text.map(Some).with_context(|| format!("cannot read where {what} is"))
 }
 
 async fn script(name: &str, verb: &str, dir: &Path) -> Result<()> {

@@ -12,7 +12,7 @@ pub(crate) async fn on_rabbitmq(instances: &Instances, vhost: &ScratchVhost) -> 
     printer.env("VHOST", vhost.name()).env_remove("ADMIN_AMQP_PASSWORD");
     for service in SERVICES {
         let variable = format!("{}_AMQP_PASSWORD", service.to_uppercase());
-        printer.env(variable, instances.password());
+        printer.env(variable, instances.broker_password());
     }
     let definitions = run(printer, "docker/rabbitmq/definitions").await?;
     let definitions = serde_json::from_str(&definitions).context("definitions are no JSON")?;
@@ -31,8 +31,8 @@ pub(crate) async fn on_postgres(
         .arg("--file")
         .arg(root().join("docker/postgres/service.sql"))
         .arg(instances.database.as_str())
-        .env("OWNER_PASSWORD", instances.password())
-        .env("PASSWORD", instances.password());
+        .env("OWNER_PASSWORD", instances.database_password())
+        .env("PASSWORD", instances.database_password());
     run(psql, "psql").await?;
     Ok(())
 }

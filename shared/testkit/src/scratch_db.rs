@@ -47,8 +47,8 @@ impl ScratchDb {
     pub(crate) async fn copy(instances: &Instances, template: &Template) -> Result<Self> {
         let name = template.copy(instances).await?;
         let (server, service) = (&instances.database, &template.service);
-        let url = login_as(server, service, instances.password())?;
-        let owner_url = login_as(server, &owner_of(service), instances.password())?;
+        let url = login_as(server, service, instances.database_password())?;
+        let owner_url = login_as(server, &owner_of(service), instances.database_password())?;
         Self::new(name, server, url, owner_url)
     }
 

@@ -28,7 +28,7 @@ impl ScratchVhost {
 
     /// As that service's user; only in a virtual host [`with_logins`](Self::with_logins).
     pub fn url_of(&self, service: &str) -> Result<String> {
-        Ok(self.url_as(service, Instances::shared()?.password())?.into())
+        Ok(self.url_as(service, Instances::shared()?.broker_password())?.into())
     }
 
     pub(crate) async fn create_on(instances: &Instances) -> Result<Self> {

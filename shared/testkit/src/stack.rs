@@ -39,8 +39,10 @@ pub enum With {
     Stopped(&'static str),
     /// Nothing but these, the others as with [`With::Stopped`].
     Only(&'static [&'static str]),
-    /// A RabbitMQ and a PostgreSQL that no other test uses, to kill and restart.
-    OwnInstances,
+    /// A RabbitMQ that no other test uses, to kill and restart.
+    OwnRabbitmq,
+    /// A PostgreSQL that no other test uses, to kill and restart.
+    OwnPostgres,
 }
 
 /// Ends and removes everything when dropped. Fields are dropped in this order: the processes, then
@@ -61,8 +63,10 @@ impl Stack {
     /// Returns when every process is ready.
     pub async fn start(options: &[With]) -> Result<Self> {
         let place = PLACES.acquire().await?;
-        let instances = match options.iter().any(|option| matches!(option, With::OwnInstances)) {
-            true => Instances::own().await?,
+        let rabbitmq = options.iter().any(|option| matches!(option, With::OwnRabbitmq));
+        let postgres = options.iter().any(|option| matches!(option, With::OwnPostgres));
+        let instances = match rabbitmq || postgres {
+            true => Instances::own(rabbitmq, postgres).await?,
             false => Instances::shared()?,
         };
         let instances = Remover(instances);
@@ -141,13 +145,13 @@ impl Stack {
         self.process(name)?.log()
     }
 
-    /// `stop`, `kill` (as a crash), `start` or `restart` its RabbitMQ. Needs [`With::OwnInstances`].
+    /// `stop`, `kill` (as a crash), `start` or `restart` its RabbitMQ. Needs [`With::OwnRabbitmq`].
     pub async fn rabbitmq(&self, verb: &str) -> Result<()> {
         self.instances.0.control("rabbitmq", verb).await
     }
 
     /// `stop`, `kill` (as a crash), `start` or `restart` its PostgreSQL. Needs
-    /// [`With::OwnInstances`].
+    /// [`With::OwnPostgres`].
     pub async fn postgres(&self, verb: &str) -> Result<()> {
         self.instances.0.control("postgres", verb).await
     }

@@ -69,7 +69,7 @@ impl Template {
         run(admin, format!("DROP DATABASE IF EXISTS \"{unfinished}\" WITH (FORCE)")).await?;
         logins::on_postgres(instances, &self.service, &unfinished).await?;
         let owner = owner_of(&self.service);
-        let mut url = login_as(&instances.database, &owner, instances.password())?;
+        let mut url = login_as(&instances.database, &owner, instances.database_password())?;
         url.set_path(&unfinished);
         migrate(&url).await.with_context(|| format!("cannot migrate {}", self.service))?;
         // The migrating connection may take a moment to be gone on the server's side.

@@ -58,7 +58,7 @@ async fn a_process_dies_at_its_failpoint_once_and_then_serves_again() -> Result<
 
 #[tokio::test]
 async fn a_broker_and_a_database_of_its_own_can_be_killed() -> Result<()> {
-    let mut stack = Stack::start(&[With::OwnInstances]).await?;
+    let mut stack = Stack::start(&[With::OwnRabbitmq, With::OwnPostgres]).await?;
     stack.rabbitmq("kill").await?;
     stack.postgres("kill").await?;
     stack.postgres("start").await?;

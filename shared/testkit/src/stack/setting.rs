@@ -77,7 +77,7 @@ pub(super) fn processes(
             set(process, folder, variable, value);
         }
         if let Some(database) = databases.get(process.service) {
-            let amqp = vhost.url_as(process.service, instances.password())?;
+            let amqp = vhost.url_as(process.service, instances.broker_password())?;
             set(process, folder, "AMQP_URL", amqp.as_str());
             set(process, folder, "DATABASE_URL", database.url());
         } else {
