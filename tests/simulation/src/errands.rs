@@ -28,6 +28,7 @@ impl World {
     pub fn run_errand(&mut self, id: TaskId, task: &mut Task) -> Flow {
         let Work::Errand(errand) = &mut task.work else { return Flow::Finished };
         match task.stage {
+            Stage::Begin if self.is_database_down(errand.participant) => self.try_later(),
             Stage::Begin => {
                 task.keys = match errand.phase {
                     Phase::Prepare => leg_keys(errand.job.key),
@@ -134,10 +135,10 @@ impl World {
         if self.strikes(Fault::WorkerCrashBeforeCommit) {
             return Flow::Crash;
         }
-        if task.rolled_back || self.strikes(Fault::WorkerCommitFailed) {
+        let Work::Errand(errand) = &mut task.work else { return Flow::Finished };
+        if self.commit_fails(errand.participant, task.rolled_back) {
             return self.roll_back(id, task);
         }
-        let Work::Errand(errand) = &mut task.work else { return Flow::Finished };
         let changes = std::mem::take(&mut errand.changes);
         self.apply(errand.participant, &changes);
         if self.strikes(Fault::WorkerCommitInDoubt) {

@@ -36,19 +36,21 @@ faults! {
     Redelivered = "message delivered again", 0;
     ConnectionCut = "connection cut while its holder works on", 1500;
     // Orchestrators.
-    CrashBeforeCommit = "orchestrator crashed before commit", 150;
-    CrashAfterCommit = "orchestrator crashed after commit, before publish", 150;
-    CrashAfterConfirm = "orchestrator crashed after confirm, before ack", 150;
+    CrashBeforeCommit = "orchestrator crashed before commit", 400;
+    CrashAfterCommit = "orchestrator crashed after commit, before publish", 300;
+    CrashAfterConfirm = "orchestrator crashed after confirm, before ack", 300;
     CommitFailed = "journal transaction failed", 400;
     CommitInDoubt = "journal transaction committed, its client was told otherwise", 300;
+    JournalDown = "journal down for seconds", 600;
     RowContended = "row lock waited for", 0;
     // Workers.
-    WorkerCrashBeforeCommit = "worker crashed before commit", 150;
-    WorkerCrashAfterCommit = "worker crashed after commit, before publish", 150;
-    WorkerCrashAfterPublish = "worker crashed after publish, before ack", 150;
+    WorkerCrashBeforeCommit = "worker crashed before commit", 400;
+    WorkerCrashAfterCommit = "worker crashed after commit, before publish", 300;
+    WorkerCrashAfterPublish = "worker crashed after publish, before ack", 300;
     WorkerCrashAfterCall = "worker crashed between call and record", 300;
     WorkerCommitFailed = "participant's transaction failed", 300;
     WorkerCommitInDoubt = "participant's transaction committed, its client was told otherwise", 300;
+    DatabaseDown = "participant's database down for seconds", 1_200;
     FaultTransient = "handler faulted for now", 1_200;
     FaultPermanent = "handler faulted for good", 200;
     Poison = "command that cannot be read", 60;

@@ -27,6 +27,8 @@ impl World {
             Fault::BrokerCrash,
             Fault::ConnectionCut,
             Fault::OutsideDown,
+            Fault::JournalDown,
+            Fault::DatabaseDown,
             Fault::Killed,
             Fault::Stalled,
             Fault::ClockJump,
@@ -48,6 +50,14 @@ impl World {
             Fault::ConnectionCut => self.cut(process),
             Fault::OutsideDown => {
                 self.outside_down_until = self.now + self.random.between(SECOND, 60 * SECOND);
+            }
+            Fault::JournalDown => {
+                self.journal_down_until = self.now + self.random.between(SECOND, 30 * SECOND);
+            }
+            Fault::DatabaseDown => {
+                let participant = self.random.index(NAMES.len());
+                let until = self.now + self.random.between(SECOND, 60 * SECOND);
+                self.database_down_until[participant] = until;
             }
             Fault::Killed => self.crash(process),
             Fault::Stalled => self.stall(process),
@@ -206,6 +216,8 @@ impl World {
         self.tell_all(|| "healed".into());
         self.broker.down_until = self.broker.down_until.min(self.now);
         self.outside_down_until = 0;
+        self.journal_down_until = 0;
+        self.database_down_until.fill(0);
         for process in 0..self.processes.len() {
             self.processes[process].skew = 0;
             self.processes[process].stalled_until = 0;

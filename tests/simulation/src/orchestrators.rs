@@ -28,6 +28,7 @@ const MOST_DUE: usize = 20;
 impl World {
     pub fn advance(&mut self, id: TaskId, task: &mut Task) -> Flow {
         match task.stage {
+            Stage::Begin if self.now < self.journal_down_until => self.try_later(),
             Stage::Begin => {
                 self.begin_transaction(task);
                 self.lock_and_decide(id, task)
@@ -116,6 +117,7 @@ impl World {
             if first.is_some_and(|(_, first)| first.body != command.body) {
                 self.violate(Some(saga), format!("{} is not what it was before", command.kind));
             }
+            self.tell(saga, || format!("to be sent: {}", command.message_id()));
             self.sent.insert((key, command.attempt), command.clone());
         }
     }
@@ -124,7 +126,8 @@ impl World {
         if self.strikes(Fault::CrashBeforeCommit) {
             return Flow::Crash;
         }
-        if task.rolled_back || self.strikes(Fault::CommitFailed) {
+        let down = self.now < self.journal_down_until;
+        if down || task.rolled_back || self.strikes(Fault::CommitFailed) {
             self.release(id, task);
             task.stage = Stage::Begin;
             return Flow::After(self.random.between(20 * MILLISECOND, 500 * MILLISECOND));

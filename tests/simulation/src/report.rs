@@ -59,7 +59,7 @@ impl Simulation {
 
     /// One world, from its beginning to its rest.
     pub fn world(&self, seed: u64, told: Told) -> Outcome {
-        let catalogue = if seed % 3 == 0 { &self.hasty } else { &self.patient };
+        let catalogue = if seed.is_multiple_of(3) { &self.hasty } else { &self.patient };
         let mut world = World::new(seed, self.sabotage, catalogue, told == Told::Yes);
         world.run();
         world.check_rest();

@@ -31,6 +31,9 @@ impl World {
     pub fn serve(&mut self, id: TaskId, task: &mut Task) -> Flow {
         let Work::Serve(serve) = &mut task.work else { return Flow::Finished };
         if task.stage == Stage::Begin {
+            if self.is_database_down(serve.participant) {
+                return self.try_later();
+            }
             task.keys = vec![Key::Turn(serve.participant)];
             task.keys.extend(serve.jobs.iter().flat_map(|job| leg_keys(job.key)));
             task.keys.sort_unstable();
@@ -48,10 +51,10 @@ impl World {
         if self.strikes(Fault::WorkerCrashBeforeCommit) {
             return Flow::Crash;
         }
-        if task.rolled_back || self.strikes(Fault::WorkerCommitFailed) {
+        let participant = serve.participant;
+        if self.commit_fails(participant, task.rolled_back) {
             return self.roll_back(id, task);
         }
-        let participant = serve.participant;
         let changes = std::mem::take(&mut serve.changes);
         self.apply(participant, &changes);
         if self.strikes(Fault::WorkerCommitInDoubt) {
@@ -59,6 +62,19 @@ impl World {
         }
         self.release(id, task);
         self.answer_all(task)
+    }
+
+    pub fn commit_fails(&mut self, participant: usize, rolled_back: bool) -> bool {
+        self.is_database_down(participant) || rolled_back || self.strikes(Fault::WorkerCommitFailed)
+    }
+
+    pub fn is_database_down(&self, participant: usize) -> bool {
+        self.now < self.database_down_until[participant]
+    }
+
+    /// Nothing is held against a command while the database is away.
+    pub fn try_later(&mut self) -> Flow {
+        Flow::After(self.random.between(100 * MILLISECOND, 5_000 * MILLISECOND))
     }
 
     /// Does the transaction again from its beginning.

@@ -129,9 +129,11 @@ pub struct World {
     pub databases: Vec<Database>,
     pub ledger: Ledger,
     pub outside_down_until: Micros,
+    pub journal_down_until: Micros,
+    pub database_down_until: [Micros; NAMES.len()],
     pub locks: Locks,
     pub processes: Vec<Process>,
-    pub tasks: BTreeMap<TaskId, Task>,
+    pub tasks: BTreeMap<TaskId, Box<Task>>,
     next_task: TaskId,
     pub catalogue: Catalogue,
     pub sagas: Vec<Saga>,
@@ -162,6 +164,8 @@ impl World {
             databases: NAMES.iter().map(|_| Database::default()).collect(),
             ledger: Ledger::default(),
             outside_down_until: 0,
+            journal_down_until: 0,
+            database_down_until: [0; NAMES.len()],
             locks: Locks::default(),
             processes: Vec::new(),
             tasks: BTreeMap::new(),
@@ -294,7 +298,7 @@ impl World {
     pub fn begin(&mut self, task: Task, delay: Micros) -> TaskId {
         self.next_task += 1;
         let id = self.next_task;
-        self.tasks.insert(id, task);
+        self.tasks.insert(id, Box::new(task));
         self.after(delay, Happening::Step(id, 0));
         id
     }
@@ -318,7 +322,7 @@ impl World {
     }
 
     /// Puts the task back and does what is next for it.
-    pub fn follow(&mut self, id: TaskId, mut task: Task, flow: Flow) {
+    pub fn follow(&mut self, id: TaskId, mut task: Box<Task>, flow: Flow) {
         let (process, turn) = (task.process, task.turn);
         match flow {
             Flow::After(delay) => self.after(delay, Happening::Step(id, turn)),
