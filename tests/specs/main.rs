@@ -2,6 +2,7 @@
 //! PostgreSQL. Every spec has a virtual host and databases of its own (or a broker and a database
 //! server of its own, where it kills them) and ends by auditing stock, money and parcels.
 
+mod api_input;
 mod broker_outage;
 mod cancel;
 mod crash_recovery;
