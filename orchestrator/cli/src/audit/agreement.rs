@@ -7,6 +7,7 @@ use super::{
 };
 use contracts::{Leg, Outcome};
 use saga_core::{StepKind, StepSpec, StepState};
+use serde_json::Value;
 
 const ALL: &[Need] = &[
     Need::Database("order"),
@@ -110,10 +111,11 @@ fn reply_is_the_inboxes(dossier: &Dossier) -> Vec<Finding> {
         };
         // Faults are not remembered; and without a row there is nothing to compare with.
         let Some(row) = dossier.leg(step, leg).filter(|row| row.kind == "answer") else { continue };
-        let (said, kept) = (entry.said.clone(), row.reply.clone());
-        if entry.outcome() == row.answered() && said.unwrap_or_default() != kept.unwrap_or_default()
-        {
-            let seen = format!("history {:?}, inbox {:?}", entry.said, row.reply);
+        let said = entry.said.as_deref().and_then(|body| serde_json::from_str(body).ok());
+        let said: Value = said.unwrap_or_default();
+        let kept = row.reply.clone().unwrap_or_default();
+        if entry.outcome() == row.answered() && said != kept {
+            let seen = format!("history {said}, inbox {kept}");
             found.push(Finding::new(format!("{step} {leg}"), seen));
         }
     }

@@ -24,6 +24,8 @@ const ORDERING: &str = "place-order";
 pub(crate) struct Dossier {
     pub saga: Option<Journalled>,
     pub order: Option<Order>,
+    /// Lines of a history that belong to no saga.
+    pub orphans: usize,
     /// The message that will start its saga is still in the order service's outbox.
     pub start_waits: bool,
     pub inbox: Vec<InboxRow>,
@@ -46,6 +48,8 @@ pub(crate) struct Journalled {
     pub parked: Option<String>,
     pub revision: i64,
     pub wake_at: Option<OffsetDateTime>,
+    /// What wake-ups are found by, where that is not `wake_at` itself.
+    pub look_at: Option<OffsetDateTime>,
     /// The database's time when it was read.
     pub now: OffsetDateTime,
     pub stored: Stored,
@@ -82,6 +86,7 @@ pub(crate) struct SagaRow {
     parked: Option<String>,
     revision: i64,
     wake_at: Option<OffsetDateTime>,
+    look_at: Option<OffsetDateTime>,
     deadline_at: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
@@ -98,7 +103,8 @@ pub(crate) struct Entry {
     pub of_step: Option<String>,
     pub of_leg: Option<String>,
     of_outcome: Option<String>,
-    pub said: Option<Value>,
+    /// The body of a reply, JSON.
+    pub said: Option<String>,
     #[sqlx(flatten)]
     pub line: Line,
 }
@@ -206,26 +212,22 @@ impl Dossier {
 
 impl Journalled {
     pub fn new(row: SagaRow, lines: Vec<Entry>, catalogue: &Catalogue) -> Self {
-        let SagaRow { definition, version, state, parked, revision, wake_at, now, .. } = &row;
-        let version = *version;
-        let (definition, state, parked) = (definition.clone(), state.clone(), parked.clone());
-        let (revision, wake_at, now) = (*revision, *wake_at, *now);
-        let plan =
-            u16::try_from(version).ok().and_then(|number| catalogue.get(&definition, number));
-        let replayed = match plan {
+        let version = u16::try_from(row.version).ok();
+        let definition = version.and_then(|version| catalogue.get(&row.definition, version));
+        let replayed = match definition {
             Some(definition) => history::replay(definition.plan(), &lines),
             None => Replayed::Unknown,
         };
-        let stored = row.stored(catalogue);
         Journalled {
-            definition,
-            version,
-            state,
-            parked,
-            revision,
-            wake_at,
-            now,
-            stored,
+            definition: row.definition.clone(),
+            version: row.version,
+            state: row.state.clone(),
+            parked: row.parked.clone(),
+            revision: row.revision,
+            wake_at: row.wake_at,
+            look_at: row.look_at,
+            now: row.now,
+            stored: row.stored(catalogue),
             lines,
             replayed,
         }

@@ -21,6 +21,12 @@ pub(crate) const OF_A_SAGA: &[Invariant<Dossier>] = &[
         broken: gapless,
     },
     Invariant {
+        name: "history-has-its-saga",
+        says: "every line of a history belongs to a saga",
+        needs: &[],
+        broken: has_its_saga,
+    },
+    Invariant {
         name: "history-is-legal",
         says: "every event of a history moves the core, along a path that its invariants allow",
         needs: &[],
@@ -108,6 +114,9 @@ fn never_forgotten(dossier: &Dossier) -> Vec<Finding> {
         let late = (saga.now - at).whole_seconds();
         return vec![Finding::new("wake-up", format!("{}, overdue by {late} s", saga.state))];
     }
+    if let Some(look) = saga.look_at.filter(|look| *look > at + ROUNDING) {
+        return vec![Finding::new("wake-up", format!("due at {at}, and not found before {look}"))];
+    }
     let Stored::Sound(record) = &saga.stored else { return Vec::new() };
     match record.wake_at() {
         Some(wanted) if (wanted - at).abs() <= ROUNDING => Vec::new(),
@@ -139,6 +148,13 @@ fn gapless(dossier: &Dossier) -> Vec<Finding> {
             "revision",
             format!("revision {}, {} events", saga.revision, saga.lines.len()),
         )],
+    }
+}
+
+fn has_its_saga(dossier: &Dossier) -> Vec<Finding> {
+    match dossier.orphans {
+        0 => Vec::new(),
+        lines => vec![Finding::new("saga", format!("{lines} lines of history, no saga"))],
     }
 }
 

@@ -234,7 +234,8 @@ impl<'a> Books<'a> {
             .journal
             .range_since(
                 "SELECT id, definition, version, state, cause, steps, parked, revision, wake_at,
-                        deadline_at, created_at, updated_at, ended_at, now() AS now
+                        (to_jsonb(saga) ->> 'look_at')::timestamptz AS look_at, deadline_at,
+                        created_at, updated_at, ended_at, now() AS now
                    FROM saga WHERE id BETWEEN $1 AND $2 AND ($3 IS NULL OR created_at >= $3)
                   ORDER BY id",
                 from,
@@ -242,15 +243,13 @@ impl<'a> Books<'a> {
                 self.since,
             )
             .await?;
-        if rows.is_empty() {
-            return Ok(());
-        }
         let entries: Vec<Entry> = self
             .journal
             .range(
                 "SELECT saga_id, seq AS number, event AS word, step AS of_step, leg AS of_leg,
-                        outcome AS of_outcome, body::jsonb AS said, seq, at, event, step, leg, attempt, outcome,
-                        NULL AS body
+                        outcome AS of_outcome,
+                        CASE event WHEN 'replied' THEN body::text END AS said,
+                        seq, at, event, step, leg, attempt, outcome, NULL AS body
                    FROM saga_event WHERE saga_id BETWEEN $1 AND $2 ORDER BY saga_id, seq",
                 from,
                 to,
@@ -265,6 +264,12 @@ impl<'a> Books<'a> {
             let id = row.id;
             let saga = Some(Journalled::new(row, lines, self.catalogue));
             page.insert(id, Dossier { saga, ..Dossier::default() });
+        }
+        // Of a saga that is too old to be looked at, the lines are no orphans.
+        if self.since.is_none() {
+            for (id, lines) in histories {
+                page.entry(id).or_default().orphans = lines.len();
+            }
         }
         Ok(())
     }

@@ -10,6 +10,9 @@ use super::{
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write as _};
 
+/// In the table; JSON has all of it.
+const MOST_OF_AN_ERROR: usize = 200;
+
 /// What was seen, and what is broken.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -88,10 +91,12 @@ impl Report {
             let _ = writeln!(text, "{}  {why}: {}", paint("33", "not audited"), what.join(", "));
         }
         for letter in &self.dead_letters {
-            let Letter { queue, kind, saga, reason, .. } = letter;
-            let [kind, saga, reason] =
-                [kind, saga, reason].map(|word| word.as_deref().unwrap_or("unknown"));
-            let _ = writeln!(text, "dead letter  {queue}: {kind} of saga {saga}, {reason}");
+            let Letter { queue, kind, saga, reason, error, .. } = letter;
+            let [kind, saga, reason, error] =
+                [kind, saga, reason, error].map(|word| word.as_deref().unwrap_or("unknown"));
+            let error: String = error.chars().take(MOST_OF_AN_ERROR).collect();
+            let _ =
+                writeln!(text, "dead letter  {queue}: {kind} of saga {saga}, {reason}: {error}");
         }
         for Depth { queue, ready, unacknowledged } in &self.queues {
             let _ =
@@ -103,10 +108,13 @@ impl Report {
             false => paint("1;31", &format!("{} violations", self.violations.len() + self.more)),
         };
         let checked = registry::list().len();
-        let skipped = self.by_reason().into_values().map(|what| what.len()).sum::<usize>();
+        let skipped = registry::list()
+            .iter()
+            .filter(|one| self.not_audited.iter().any(|not| not.what == one.name))
+            .count();
         let _ = writeln!(
             text,
-            "{verdict}: {sagas} sagas, {orders} orders, {checked} invariants, {skipped} not audited, {looks} looks"
+            "{verdict}: {sagas} sagas, {orders} orders; {checked} invariants, {skipped} of them not audited; {looks} looks"
         );
         text
     }

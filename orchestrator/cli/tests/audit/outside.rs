@@ -54,8 +54,8 @@ async fn compare(
     let wanted: Broken = found.iter().map(|name| ((*name).to_owned(), Some(saga.0))).collect();
     let is = broken(&report);
     let verdict = if is == wanted { "found" } else { "WRONG" };
-    println!("{verdict}  {what}");
-    print!("{}", report.table(false));
+    eprintln!("{verdict}  {what}");
+    eprint!("{}", report.table(false));
     Ok((is != wanted).then(|| format!("{what}\n  wanted {wanted:?}\n  found {is:?}")))
 }
 
@@ -93,7 +93,7 @@ async fn dead_letters(world: &World) -> Result<Vec<String>> {
             let is = broken(&report);
             failures.push(format!("dead letter {number}: wanted {wanted:?}, found {is:?}"));
         }
-        print!("{}", report.table(false));
+        eprint!("{}", report.table(false));
     }
     Ok(failures)
 }
