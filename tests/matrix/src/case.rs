@@ -95,7 +95,7 @@ impl<'a> Case<'a> {
         self.ground
             .until(&what, async || {
                 let hastened = sqlx::query(
-                    "UPDATE saga SET wake_at = now(),
+                    "UPDATE saga SET wake_at = now(), look_at = now(),
                          steps = jsonb_set(steps, ARRAY[$2, 'wake'], '0')
                      WHERE id = $1 AND (steps -> $2 ->> 'attempt')::bigint = $3
                        AND steps -> $2 ->> 'wake' IS NOT NULL",

@@ -167,10 +167,14 @@ impl Ground {
             let answer = request.send().await?;
             let status = answer.status();
             let body: Value = answer.json().await?;
-            ensure!(status == StatusCode::ACCEPTED, "{status}: {body}");
-            Ok(body["order_id"].as_str().context("no order_id")?.parse()?)
+            ensure!(!status.is_server_error(), "{status}: {body}");
+            Ok((status, body))
         })
         .await
+        .and_then(|(status, body)| {
+            ensure!(status == StatusCode::ACCEPTED, "the order was answered with {status}: {body}");
+            Ok(body["order_id"].as_str().context("no order_id")?.parse()?)
+        })
     }
 
     pub async fn get(&self, service: &str, path: &str) -> Result<Value> {

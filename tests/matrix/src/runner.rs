@@ -15,6 +15,8 @@ use tokio::time::timeout;
 const CELL: Duration = Duration::from_secs(180);
 /// What a failed cell shows of each log.
 const LOG_LINES: usize = 40;
+/// And of each line.
+const LINE: usize = 400;
 
 /// How a cell went.
 pub struct Outcome<'a> {
@@ -81,6 +83,7 @@ pub async fn explain(ground: &Ground, outcome: &Outcome<'_>) -> String {
     for (process, log) in ground.logs().await {
         let lines: Vec<_> = log.lines().filter(|line| line.contains(&id)).collect();
         for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            let line: String = line.chars().take(LINE).collect();
             let _ = writeln!(story, "  {process}: {line}");
         }
     }

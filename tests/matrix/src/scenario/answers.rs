@@ -12,7 +12,9 @@ pub async fn refuse<'a>(scene: &'a Scene<'a>) -> Result<Case<'a>> {
     let mut order = order("card_ok");
     let mut arms = Vec::new();
     match row.command {
-        "inventory.reserve-stock" => order["items"][0]["quantity"] = json!(100_000),
+        "inventory.reserve-stock" => {
+            order["items"] = json!([{ "product_id": "prod_023", "quantity": 4 }]);
+        }
         "payment.authorise" => order["payment_method"] = json!("card_declined"),
         "payment.capture" => order["payment_method"] = json!("card_capture_fails"),
         "shipping.book" => order["ship_to"] = json!({ "country": "XX" }),
