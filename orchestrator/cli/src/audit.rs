@@ -71,8 +71,8 @@ pub async fn run(sources: &Sources, options: &Options) -> Result<Report, Error> 
     let mut candidates = Candidates::new(look.violations);
     while !candidates.is_empty() && began.elapsed() < options.settle {
         sleep(BETWEEN.min(options.settle.saturating_sub(began.elapsed()))).await;
-        let again = walk::again(sources, options, &candidates).await?;
-        report.looks += 1;
+        let mut again = walk::again(sources, options, &candidates).await?;
+        report.update(&mut again);
         candidates.keep_only(&again.violations);
     }
     report.conclude(candidates.into_violations());

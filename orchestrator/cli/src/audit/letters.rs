@@ -125,6 +125,12 @@ impl Letter {
         self.saga.as_deref()?.parse().ok()
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_saga(saga: Uuid) -> Self {
+        let properties = json!({ "correlation_id": saga, "headers": { "dead-reason": "fault" } });
+        Letter::new("orchestrator.dead-letters", &json!({ "properties": properties }))
+    }
+
     fn about(&self) -> String {
         format!("{} in {}", self.message.as_deref().unwrap_or("a message without id"), self.queue)
     }

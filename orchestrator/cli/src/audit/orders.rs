@@ -7,10 +7,12 @@ use super::{
 
 const ORDER: &[Need] = &[Need::Database("order")];
 
+pub(crate) const HAS_ITS_SAGA: &str = "order-has-its-saga";
+
 pub(crate) const OF_A_SAGA: &[Invariant<Dossier>] = &[
     Invariant {
-        name: "order-has-its-saga",
-        says: "every accepted order has a saga, or its start is still in the outbox",
+        name: HAS_ITS_SAGA,
+        says: "every accepted order has a saga, or its start is still on its way there",
         needs: ORDER,
         broken: has_its_saga,
     },

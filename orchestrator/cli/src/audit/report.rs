@@ -3,12 +3,18 @@
 use super::{
     invariant::Violation,
     letters::{Depth, Letter},
+    orders::HAS_ITS_SAGA,
     registry,
     sources::Sources,
     walk::Look,
 };
+use messaging::STARTS_QUEUE;
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+use uuid::Uuid;
 
 /// In the table; JSON has all of it.
 const MOST_OF_AN_ERROR: usize = 200;
@@ -64,10 +70,39 @@ impl Report {
         }
     }
 
+    /// What the queues held at the last look.
+    pub(crate) fn update(&mut self, look: &mut Look) {
+        self.looks += 1;
+        self.dead_letters = std::mem::take(&mut look.letters);
+        self.queues = std::mem::take(&mut look.depths);
+    }
+
     pub(crate) fn conclude(&mut self, (violations, more): (Vec<Violation>, usize)) {
-        self.clean = violations.is_empty();
-        self.more = if self.clean { 0 } else { more };
         self.violations = violations;
+        self.more = more;
+        self.excuse_waiting_starts();
+        self.clean = self.violations.is_empty() && self.more == 0;
+    }
+
+    /// Starts yield to sagas in flight, so under load they wait with the broker for as long as it
+    /// takes. Orders without a saga, and no more of them than starts that wait, are neither whole
+    /// nor broken; but one whose start is a dead letter is broken.
+    fn excuse_waiting_starts(&mut self) {
+        let queue = self.queues.iter().find(|depth| depth.queue == STARTS_QUEUE);
+        let waiting = queue.map_or(0, |depth| depth.ready + depth.unacknowledged);
+        let dead: BTreeSet<Uuid> = self.dead_letters.iter().filter_map(Letter::id).collect();
+        let is_waiting = |it: &Violation| {
+            it.invariant == HAS_ITS_SAGA && it.saga.is_some_and(|saga| !dead.contains(&saga))
+        };
+        let orders = self.violations.iter().filter(|it| is_waiting(it)).count();
+        if orders == 0 || self.more > 0 || u64::try_from(orders).is_ok_and(|some| some > waiting) {
+            return;
+        }
+        self.violations.retain(|it| !is_waiting(it));
+        self.not_audited.push(NotAudited {
+            what: format!("{orders} orders without a saga"),
+            why: format!("{waiting} starts wait in {STARTS_QUEUE}"),
+        });
     }
 
     /// For people; with colours on a terminal.
@@ -133,5 +168,43 @@ impl Report {
             groups.entry(why).or_default().push(what);
         }
         groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(starts_waiting: u64, dead: Option<u128>) -> Report {
+        let mut look = Look {
+            depths: vec![Depth {
+                queue: STARTS_QUEUE.to_owned(),
+                ready: starts_waiting,
+                unacknowledged: 0,
+            }],
+            letters: dead.map(|saga| Letter::of_saga(Uuid::from_u128(saga))).into_iter().collect(),
+            ..Look::default()
+        };
+        let sources = Sources::none().unwrap();
+        let mut report = Report::of(&sources, &mut look);
+        let order = |saga| Violation {
+            invariant: HAS_ITS_SAGA,
+            saga: Some(Uuid::from_u128(saga)),
+            about: String::new(),
+            seen: String::new(),
+        };
+        report.conclude((vec![order(1), order(2)], 0));
+        report
+    }
+
+    #[test]
+    fn orders_whose_starts_wait_with_the_broker_are_not_called_lost() {
+        let waiting = report(2, None);
+        assert!(waiting.clean);
+        assert!(waiting.not_audited.iter().any(|not| not.what == "2 orders without a saga"));
+        assert_eq!(report(1, None).violations.len(), 2, "one start cannot be two orders'");
+        assert_eq!(report(0, None).violations.len(), 2);
+        let dead = report(2, Some(1));
+        assert_eq!(dead.violations.len(), 1, "a dead start waits for nothing");
     }
 }
