@@ -1,7 +1,8 @@
 //! The broker: durable queues, deliveries that wait for their acknowledgement, and what a crash
-//! does to both. A message is safe from the moment its confirm is on its way, and not before.
+//! does to both. As in a quorum queue, a message is here only once it is written down: what was still
+//! on its way to that is with the [sender](crate::publishing).
 
-use crate::{agenda::Micros, leg::LegKey, random::Random};
+use crate::{agenda::Micros, leg::LegKey};
 use contracts::{CommandEnvelope, ReplyEnvelope, StartEnvelope};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -36,22 +37,15 @@ pub type Tag = u64;
 pub type Outgoing = (Queue, Letter);
 
 #[derive(Debug)]
-struct Kept {
-    letter: Letter,
-    /// From when on it survives a crash.
-    safe_at: Micros,
-}
-
-#[derive(Debug)]
 struct Unacked {
     queue: Queue,
-    kept: Kept,
+    letter: Letter,
     process: usize,
 }
 
 #[derive(Debug, Default)]
 pub struct Broker {
-    queues: BTreeMap<Queue, VecDeque<Kept>>,
+    queues: BTreeMap<Queue, VecDeque<Letter>>,
     unacked: BTreeMap<Tag, Unacked>,
     tags: Tag,
     /// How often it has crashed: what was under way then is lost.
@@ -62,7 +56,6 @@ pub struct Broker {
 /// What a crash of the broker, or the end of a connection, has done.
 #[derive(Debug, Default)]
 pub struct Upset {
-    pub lost: u64,
     pub redelivered: u64,
     /// Where there is something to deliver again.
     pub queues: Vec<Queue>,
@@ -78,9 +71,8 @@ impl Broker {
         now < self.down_until
     }
 
-    pub fn deposit(&mut self, queue: Queue, letter: Letter, safe_at: Micros) {
-        let kept = Kept { letter, safe_at };
-        self.queues.entry(queue).or_default().push_back(kept);
+    pub fn deposit(&mut self, queue: Queue, letter: Letter) {
+        self.queues.entry(queue).or_default().push_back(letter);
     }
 
     pub fn ready(&self, queue: Queue) -> usize {
@@ -89,16 +81,15 @@ impl Broker {
 
     /// Hands the message at this place of the queue to a process.
     pub fn deliver(&mut self, queue: Queue, at: usize, process: usize) -> Option<Delivery> {
-        let kept = self.queues.get_mut(&queue)?.remove(at)?;
+        let letter = self.queues.get_mut(&queue)?.remove(at)?;
         self.tags += 1;
-        let letter = kept.letter.clone();
-        self.unacked.insert(self.tags, Unacked { queue, kept, process });
+        self.unacked.insert(self.tags, Unacked { queue, letter: letter.clone(), process });
         Some(Delivery { tag: self.tags, letter })
     }
 
     /// What the message at this place of the queue is.
     pub fn look(&self, queue: Queue, at: usize) -> Option<&Letter> {
-        self.queues.get(&queue)?.get(at).map(|kept| &kept.letter)
+        self.queues.get(&queue)?.get(at)
     }
 
     /// Nothing happens for a tag of a channel that is gone.
@@ -120,14 +111,14 @@ impl Broker {
     }
 
     fn give_back(&mut self, tag: Tag, upset: &mut Upset) {
-        let Some(Unacked { queue, kept, .. }) = self.unacked.remove(&tag) else { return };
+        let Some(Unacked { queue, letter, .. }) = self.unacked.remove(&tag) else { return };
         upset.redelivered += 1;
         upset.queues.push(queue);
-        self.queues.entry(queue).or_default().push_front(kept);
+        self.queues.entry(queue).or_default().push_front(letter);
     }
 
-    /// Every connection ends; of what was not yet confirmed, some is lost.
-    pub fn crash(&mut self, now: Micros, back_at: Micros, random: &mut Random) -> Upset {
+    /// Every connection ends, and what was on its way is lost.
+    pub fn crash(&mut self, back_at: Micros) -> Upset {
         self.epoch += 1;
         self.down_until = back_at;
         let mut upset = Upset::default();
@@ -135,21 +126,14 @@ impl Broker {
         for tag in tags {
             self.give_back(tag, &mut upset);
         }
-        upset.queues.clear();
-        for (queue, kept) in &mut self.queues {
-            let before = kept.len();
-            kept.retain(|kept| kept.safe_at <= now || random.chance(5_000));
-            upset.lost += (before - kept.len()) as u64;
-            if !kept.is_empty() {
-                upset.queues.push(*queue);
-            }
-        }
+        let ready = self.queues.iter().filter(|(_, letters)| !letters.is_empty());
+        upset.queues = ready.map(|(queue, _)| *queue).collect();
         upset
     }
 
     /// Everything that lies in a queue.
     pub fn content(&self, queue: Queue) -> impl Iterator<Item = &Letter> {
-        self.queues.get(&queue).into_iter().flatten().map(|kept| &kept.letter)
+        self.queues.get(&queue).into_iter().flatten()
     }
 
     /// Messages that wait for somebody: ready or unacknowledged.

@@ -5,9 +5,15 @@
 //! databases with their row locks, the processes with their crashes, and the outside.
 //!
 //! A world is drawn from its seed: who is there, which faults strike and how often. It is thrown
-//! into disorder ([`nemesis`]), then healed, and must come to rest with every accepted saga at an
-//! ending, all effects exactly once or none left ([`check`]); and all late messages delivered once
-//! more must change nothing ([`flush`]).
+//! into disorder (`nemesis`), then healed, and must come to rest with every accepted saga at an
+//! ending, all effects exactly once or none left (`check`); and all late messages delivered once
+//! more must change nothing (`flush`).
+//!
+//! What is left out: the SQL, the wire format, circuit breakers and back-pressure; these have tests
+//! on a real broker and a real database. The barrier and the fate are real, the order of
+//! transactions and calls around them is told again in `workers` and `errands`.
+//!
+//! A seed that fails goes to `seeds/regressions`, which every test run replays.
 //!
 //! ```no_run
 //! # use simulation::{Simulation, Told};

@@ -71,7 +71,7 @@ impl World {
 
     fn crash_broker(&mut self) {
         let back = self.now + self.random.between(100 * MILLISECOND, 20 * SECOND);
-        let upset = self.broker.crash(self.now, back, &mut self.random);
+        let upset = self.broker.crash(back);
         self.settle(upset, back - self.now);
     }
 
@@ -83,7 +83,6 @@ impl World {
     /// What was held is offered again.
     fn settle(&mut self, mut upset: Upset, delay: Micros) {
         self.tally.add(Fault::Redelivered, upset.redelivered);
-        self.tally.add(Fault::UnconfirmedLost, upset.lost);
         upset.queues.sort_unstable();
         upset.queues.dedup();
         for queue in upset.queues {

@@ -51,16 +51,31 @@ impl World {
             delay += self.random.between(SECOND, 40 * SECOND);
         }
         let at = self.now + delay;
-        let slow = self.random.chance(500);
+        let slow = self.random.chance(1_500);
         let safe_at = at + self.random.between(1, if slow { SECOND } else { 4 * MILLISECOND });
         let arrive = Happening::Arrive { queue, letter, epoch: self.broker.epoch, safe_at };
         self.enter(at, arrive);
         safe_at
     }
 
+    /// The broker has it, and writes it down; only then does it confirm and deliver it.
     pub fn arrive(&mut self, queue: Queue, letter: Letter, epoch: u64, safe_at: Micros) {
-        if self.broker.is_down(self.now) || epoch != self.broker.epoch {
+        let crashed = epoch != self.broker.epoch;
+        if self.now < safe_at {
+            if !crashed && !self.broker.is_down(self.now) {
+                self.enter(safe_at, Happening::Arrive { queue, letter, epoch, safe_at });
+            }
             return;
+        }
+        // Perhaps it was just written.
+        if crashed && self.random.chance(5_000) {
+            self.tally.count(Fault::UnconfirmedLost);
+            return;
+        }
+        if self.broker.is_down(self.now) {
+            let at = self.broker.down_until;
+            return self
+                .enter(at, Happening::Arrive { queue, letter, epoch: self.broker.epoch, safe_at });
         }
         if let Queue::Retry(participant, tier) = queue {
             let tier = Tier::ALL[usize::from(tier)];
@@ -68,14 +83,14 @@ impl World {
             self.after(delay, Happening::Mature(participant, letter));
             return;
         }
-        self.broker.deposit(queue, letter, safe_at);
+        self.broker.deposit(queue, letter);
         let delay = self.latency();
         self.after(delay, Happening::Offer(queue));
     }
 
     pub fn mature(&mut self, participant: usize, letter: Letter) {
         let queue = Queue::Commands(participant);
-        self.broker.deposit(queue, letter, self.now);
+        self.broker.deposit(queue, letter);
         let at = self.now.max(self.broker.down_until);
         self.enter(at, Happening::Offer(queue));
     }
