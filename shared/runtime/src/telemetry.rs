@@ -14,9 +14,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+/// Unless `RUST_LOG` names it: what the broker's library logs, messaging tells, and without the
+/// bodies of messages.
+const QUIET: &str = "lapin=off";
 /// Bounds of every histogram whose name ends in `_seconds`.
-/// The broker library's own logs repeat what messaging tells, message bodies included.
-const DEFAULT_FILTER: &str = "info,lapin=off";
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Bounds of every histogram whose name ends in `_size`.
@@ -41,7 +42,7 @@ impl Metrics {
 /// Sets up logs and metrics; to be called once, first thing in `main`. A second call changes
 /// nothing.
 ///
-/// Logs go to stdout: filtered by `RUST_LOG` (default `info`), as JSON unless stdout is a terminal
+/// Logs go to stdout: filtered by `RUST_LOG` (default `info`, without the broker library's own), as JSON unless stdout is a terminal
 /// or `LOG_FORMAT` says `pretty`.
 pub fn init(service: &'static str) -> Metrics {
     init_logs(service);
@@ -85,7 +86,11 @@ fn recorder() -> Result<PrometheusHandle, BuildError> {
 
 fn init_logs(service: &'static str) {
     let asked = env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
-    let filter = asked.as_deref().map(EnvFilter::try_new);
+    let (filter, bad_filter) = match asked.as_deref().map(filter) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(format!("info,{QUIET}")), Some(error)),
+        None => (EnvFilter::new(format!("info,{QUIET}")), None),
+    };
     let format = env::var("LOG_FORMAT").unwrap_or_default();
     let json = match format.as_str() {
         "json" => true,
@@ -100,11 +105,6 @@ fn init_logs(service: &'static str) {
         let inner = tracing_subscriber::fmt::format();
         lines.event_format(Tagged { service, json, inner }).boxed()
     };
-    let (filter, bad_filter) = match filter {
-        Some(Ok(filter)) => (filter, None),
-        Some(Err(error)) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
-        None => (EnvFilter::new(DEFAULT_FILTER), None),
-    };
     // Refused when a subscriber is already there, as in tests: theirs is the one wanted.
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
     if let Some(error) = bad_filter {
@@ -112,6 +112,13 @@ fn init_logs(service: &'static str) {
     }
     if !matches!(format.as_str(), "" | "json" | "pretty") {
         tracing::warn!(format, "LOG_FORMAT is neither json nor pretty: choosing by the terminal");
+    }
+}
+
+fn filter(asked: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    match asked.contains("lapin") {
+        true => EnvFilter::try_new(asked),
+        false => EnvFilter::try_new(format!("{asked},{QUIET}")),
     }
 }
 

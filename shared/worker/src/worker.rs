@@ -170,7 +170,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 if let Some(migrator) = self.migrator {
                     store::migrate::run(&settings.database, migrator).await?;
                 }
-                tracing::info!(service = self.desk.name, "migrations applied");
+                tracing::info!("migrations applied");
                 Ok(())
             }
             Some(other) => Err(Error::Usage(other.to_owned())),

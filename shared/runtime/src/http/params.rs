@@ -61,7 +61,8 @@ where
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(id)) => Ok(PathId(id)),
             Err(PathRejection::FailedToDeserializePathParams(error)) => {
-                Err(Problem::not_found(error.body_text()))
+                tracing::debug!(%error, "a path that names nothing");
+                Err(Problem::not_found("this address names nothing that could exist"))
             }
             Err(error) => {
                 tracing::error!(%error, "a handler asks for a path parameter its route lacks");
