@@ -152,6 +152,12 @@ impl World {
                     task.rolled_back = true;
                     self.release(id, &mut task);
                 }
+                if task.stage == Stage::Lock {
+                    // It waited in line, and its place is gone with its transaction.
+                    task.stage = Stage::Begin;
+                    task.turn += 1;
+                    self.after(pause, Happening::Step(id, task.turn));
+                }
                 self.tasks.insert(id, task);
             }
         }
