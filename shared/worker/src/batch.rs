@@ -5,12 +5,12 @@ use crate::{
     Fault, Tx,
     answered::{Answered, action_key, claims, own_key},
     barrier::{self, Seen, Verdict},
-    erased::{InDatabase, Said},
+    erased::InDatabase,
     outcome::Nature,
     savepoint, shortcut,
 };
 use contracts::{CommandEnvelope, Leg, Outcome};
-use runtime::failpoint::{self, Instead};
+use runtime::failpoint;
 use sqlx::{PgConnection, PgPool};
 use std::{
     collections::{HashMap, HashSet},
@@ -92,9 +92,12 @@ async fn in_transaction(
             Verdict::Replay => Ok(rows.get(&own).map_or_else(Answered::too_late, Answered::again)),
             Verdict::Refuse => Ok(Answered::too_late()),
             Verdict::NothingToUndo => Ok(Answered::nothing_to_undo()),
-            // Without calls to the outside there are no intents; one left by an earlier build of
-            // the service is handled like a command that was never begun.
-            Verdict::Run | Verdict::Resume | Verdict::Settle => call(connection, *item).await?,
+            // An intent, where nothing is called outside, is a note that the action will come.
+            Verdict::Run | Verdict::Resume => call(connection, *item).await?,
+            Verdict::Settle => {
+                inbox::abandon(connection, &action_key(item.command)).await?;
+                call(connection, *item).await?
+            }
         };
         match &result {
             Ok(answered) if !answered.duplicate => answers.push(answered.stored(own)),
@@ -141,14 +144,6 @@ async fn call(
     item: Item<'_>,
 ) -> Result<Result<Answered, Fault>, Fault> {
     let command = item.command;
-    match failpoint::hit_for("worker.handle", &command.kind, command.saga).await {
-        Some(Instead::Refuse) => {
-            let said = Said { outcome: Outcome::Refused, body: "null".to_owned() };
-            return Ok(Ok(Answered::new(said, Vec::new())));
-        }
-        Some(Instead::Fault) => return Ok(Err(Fault::permanent("a failpoint"))),
-        Some(Instead::Lose) | None => {}
-    }
     let mut tx = Tx::new(connection, command.saga, command.traceparent.clone());
     let said = tokio::time::timeout(HANDLER, item.handler.handle(&mut tx, command)).await;
     let events = tx.into_events();

@@ -3,6 +3,7 @@
 use crate::{Fault, Handle, Listen, NotDone, Tx, handle::CallKey};
 use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, Outcome};
 use futures_util::FutureExt;
+use runtime::failpoint::{self, Instead};
 use serde::Serialize;
 use std::{
     any::Any, future::Future, marker::PhantomData, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
@@ -68,6 +69,13 @@ impl<S: Handle<C>, C: Command> InDatabase for As<S, C> {
         command: &'a CommandEnvelope,
     ) -> Boxed<'a, Result<Said, Fault>> {
         Box::pin(async move {
+            match failpoint::hit_for("worker.handle", &command.kind, command.saga).await {
+                Some(Instead::Refuse) => {
+                    return Ok(Said { outcome: Outcome::Refused, body: "null".to_owned() });
+                }
+                Some(Instead::Fault) => return Err(Fault::permanent("a failpoint")),
+                Some(Instead::Lose) | None => {}
+            }
             let command = command.decode::<C>().map_err(Fault::unreadable)?;
             Said::of(guarded(self.service.handle(tx, command)).await?)
         })

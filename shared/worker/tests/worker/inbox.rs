@@ -1,7 +1,11 @@
 use crate::shop::{Mood, STEP, bench, give_back, inbox_rows, left, saga, take};
-use contracts::Outcome::{Done, Refused};
+use contracts::{
+    Leg,
+    Outcome::{Done, Refused},
+};
 use sqlx::Connection;
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use store::inbox::{self, Claim, Key};
 use testkit::{PATIENCE, eventually};
 
 #[tokio::test]
@@ -33,6 +37,23 @@ async fn a_refusal_leaves_no_effect_and_is_remembered() -> anyhow::Result<()> {
     }
     assert_eq!(bench.service.calls.load(SeqCst), 1);
     assert_eq!(left(database.pool()).await?, 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_action_that_was_announced_and_undone_does_nothing_when_it_comes() -> anyhow::Result<()>
+{
+    let (database, bench) = bench(5).await?;
+    let saga = saga();
+    let key = Key { saga, step: STEP.to_owned(), leg: Leg::Action };
+    let mut connection = database.pool().acquire().await?;
+    inbox::claim(&mut connection, &[Claim { key, tombstone: false }]).await?;
+    drop(connection);
+    let undone = bench.undo(saga, STEP, &give_back()).await?;
+    assert_eq!(undone.outcome, Done);
+    let late = bench.act(saga, STEP, &take(Mood::Fine)).await?;
+    assert_eq!(late.outcome, Refused);
+    assert_eq!(bench.service.calls.load(SeqCst), 1, "only the undo was called");
     Ok(())
 }
 
