@@ -94,13 +94,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     )
 }
 
-/// A missing field is reported at the object that misses it: its own name must be added.
+/// A field that is missing or given twice is reported at its object: its own name must be added.
 pub(super) fn named(path: &str, message: &str) -> FieldError {
     let path = if path == "." { "" } else { path };
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-    match missing {
-        Some(field) if path.is_empty() => FieldError::new(field, "is missing"),
-        Some(field) => FieldError::new(format!("{path}.{field}"), "is missing"),
-        None => FieldError::new(path, message),
+    let of_object = [("missing field `", "is missing"), ("duplicate field `", "is given twice")];
+    for (start, what) in of_object {
+        let field = message.strip_prefix(start).and_then(|rest| rest.strip_suffix('`'));
+        match field {
+            Some(field) if path.is_empty() => return FieldError::new(field, what),
+            Some(field) => return FieldError::new(format!("{path}.{field}"), what),
+            None => {}
+        }
     }
+    FieldError::new(path, message)
 }
