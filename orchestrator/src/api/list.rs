@@ -64,10 +64,16 @@ pub async fn sagas(
     State(desk): State<Desk>,
     Params(wanted): Params<Wanted>,
 ) -> Result<Page<Item>, Problem> {
+    if wanted.definition.as_ref().is_some_and(|name| name.contains('\0')) {
+        return Err(Problem::field("definition", "has no NUL characters"));
+    }
     let (after, id) = wanted.cursor.map_or((None, None), |Cursor((at, id))| (Some(at), Some(id)));
     let after = after.map(|micros| {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000)
-            .map_err(|_| Problem::field("cursor", "is not one that this list gave"))
+            .ok()
+            // Older than any saga, and perhaps than any time that Postgres can hold.
+            .filter(|at| at.year() >= 1970)
+            .ok_or_else(|| Problem::field("cursor", "is not one that this list gave"))
     });
     let items: Vec<Item> = sqlx::query_as(
         "SELECT id AS saga_id, definition, version, state, parked, cause, created_at, updated_at,
