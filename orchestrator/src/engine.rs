@@ -135,8 +135,7 @@ impl Engine {
 
         let moved: Vec<&Record> =
             desk.moved.iter().filter_map(|saga| desk.records.get(saga)).collect();
-        journal::update(&mut tx, &moved, now).await?;
-        journal::append(&mut tx, &desk.lines, now).await?;
+        journal::update(&mut tx, &moved, &desk.lines, now).await?;
         reach("orchestrator.before-commit", batch).await;
         tx.commit().await?;
         reach("orchestrator.after-commit", batch).await;

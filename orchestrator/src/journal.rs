@@ -49,9 +49,9 @@ pub async fn insert(connection: &mut PgConnection, records: &[&Record]) -> sqlx:
     let created: Vec<OffsetDateTime> = records.iter().map(|r| r.created_at).collect();
     sqlx::query_scalar(
         "INSERT INTO saga (id, definition, version, state, steps, data, revision, wake_at,
-                           deadline_at, traceparent, created_at, updated_at)
+                           look_at, deadline_at, traceparent, created_at, updated_at)
          SELECT id, definition, version, state, steps::jsonb, data::json, revision, wake_at,
-                deadline_at, traceparent, created_at, created_at
+                wake_at, deadline_at, traceparent, created_at, created_at
            FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[],
                        $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::text[],
                        $11::timestamptz[])
@@ -76,29 +76,43 @@ pub async fn insert(connection: &mut PgConnection, records: &[&Record]) -> sqlx:
     .await
 }
 
-/// Stores sagas that have moved. Their rows are locked.
+/// Stores sagas that have moved, whose rows are locked, and adds to the histories.
 pub async fn update(
     connection: &mut PgConnection,
     records: &[&Record],
+    lines: &[Line],
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
-    if records.is_empty() {
+    if records.is_empty() && lines.is_empty() {
         return Ok(());
     }
     let columns = Columns::of(records);
     let causes: Vec<Option<String>> = records.iter().map(|r| r.reason.as_ref().map(json)).collect();
     let parked: Vec<Option<&str>> = records.iter().map(|r| r.parked()).collect();
     let ended: Vec<Option<OffsetDateTime>> = records.iter().map(|r| r.ended_at).collect();
+    let text = |body: &Vec<u8>| String::from_utf8_lossy(body).into_owned();
+    // Both in one round trip.
     sqlx::query(
-        "UPDATE saga SET state = new.state, cause = new.cause::jsonb, steps = new.steps::jsonb,
-                parked = new.parked, data = new.data::json, revision = new.revision,
-                wake_at = new.wake_at, deadline_at = new.deadline_at, ended_at = new.ended_at,
-                updated_at = $11
-           FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                       $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
-             AS new (id, state, cause, steps, parked, data, revision, wake_at, deadline_at, ended_at)
-          WHERE saga.id = new.id",
+        "WITH moved AS (
+             UPDATE saga SET state = new.state, cause = new.cause::jsonb, steps = new.steps::jsonb,
+                    parked = new.parked, data = new.data::json, revision = new.revision,
+                    wake_at = new.wake_at, deadline_at = new.deadline_at, ended_at = new.ended_at,
+                    updated_at = $1,
+                    look_at = CASE WHEN saga.look_at BETWEEN $1 AND new.wake_at THEN saga.look_at
+                                   ELSE new.wake_at END
+               FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                           $8::bigint[], $9::timestamptz[], $10::timestamptz[],
+                           $11::timestamptz[])
+                 AS new (id, state, cause, steps, parked, data, revision, wake_at, deadline_at,
+                         ended_at)
+              WHERE saga.id = new.id)
+         INSERT INTO saga_event (saga_id, seq, at, event, step, leg, attempt, outcome, body)
+         SELECT saga_id, seq, $1, event, step, leg, attempt, outcome, body::json
+           FROM unnest($12::uuid[], $13::bigint[], $14::text[], $15::text[], $16::text[],
+                       $17::int[], $18::text[], $19::text[])
+             AS new (saga_id, seq, event, step, leg, attempt, outcome, body)",
     )
+    .bind(now)
     .bind(columns.ids)
     .bind(columns.states)
     .bind(causes)
@@ -109,29 +123,6 @@ pub async fn update(
     .bind(columns.wakes)
     .bind(columns.deadlines)
     .bind(ended)
-    .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Adds to the histories.
-pub async fn append(
-    connection: &mut PgConnection,
-    lines: &[Line],
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let text = |body: &Vec<u8>| String::from_utf8_lossy(body).into_owned();
-    sqlx::query(
-        "INSERT INTO saga_event (saga_id, seq, at, event, step, leg, attempt, outcome, body)
-         SELECT saga_id, seq, $9, event, step, leg, attempt, outcome, body::json
-           FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[],
-                       $7::text[], $8::text[])
-             AS new (saga_id, seq, event, step, leg, attempt, outcome, body)",
-    )
     .bind(lines.iter().map(|line| line.saga.0).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.seq).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.event).collect::<Vec<_>>())
@@ -140,7 +131,6 @@ pub async fn append(
     .bind(lines.iter().map(|line| line.attempt.map(i32::from)).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.outcome.map(Outcome::as_str)).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.body.as_ref().map(text)).collect::<Vec<_>>())
-    .bind(now)
     .execute(connection)
     .await?;
     Ok(())
@@ -148,15 +138,33 @@ pub async fn append(
 
 /// Sagas of the given definitions (`name/version`) whose wake-up time has come, longest due first.
 pub async fn due(pool: &PgPool, definitions: &[String], most: i64) -> sqlx::Result<Vec<Uuid>> {
-    sqlx::query_scalar(
-        "SELECT id FROM saga
-          WHERE wake_at <= clock_timestamp() AND definition || '/' || version = ANY($1)
-          ORDER BY wake_at LIMIT $2",
-    )
-    .bind(definitions)
-    .bind(most)
-    .fetch_all(pool)
-    .await
+    loop {
+        let looked_at: Vec<(Uuid, bool)> = sqlx::query_as(
+            "SELECT id, wake_at <= clock_timestamp() FROM saga
+              WHERE look_at <= clock_timestamp() AND definition || '/' || version = ANY($1)
+              ORDER BY look_at LIMIT $2",
+        )
+        .bind(definitions)
+        .bind(most)
+        .fetch_all(pool)
+        .await?;
+        let all = i64::try_from(looked_at.len()).is_ok_and(|found| found < most);
+        let (due, early): (Vec<_>, Vec<_>) = looked_at.into_iter().partition(|(_, is_due)| *is_due);
+        if !early.is_empty() {
+            // They have got on since; their next look is when they are really due.
+            let early: Vec<Uuid> = early.into_iter().map(|(id, _)| id).collect();
+            sqlx::query(
+                "UPDATE saga SET look_at = wake_at WHERE id IN
+                    (SELECT id FROM saga WHERE id = ANY($1) ORDER BY id FOR UPDATE)",
+            )
+            .bind(early)
+            .execute(pool)
+            .await?;
+        }
+        if all || !due.is_empty() {
+            return Ok(due.into_iter().map(|(id, _)| id).collect());
+        }
+    }
 }
 
 /// The columns that inserts and updates share.

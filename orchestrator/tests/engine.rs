@@ -242,13 +242,32 @@ async fn a_value_that_no_column_holds_fails_alone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_saga_that_has_got_on_is_found_again_when_it_is_really_due() -> Result<()> {
+    let journal = journal().await?;
+    let saga = journal.begin(fresh()).await?.saga;
+    let pool = &journal.engine.pool;
+    let known = ["place-order/1".to_owned()];
+    let look = "UPDATE saga SET look_at = now() - interval '1 s' WHERE id = $1";
+    sqlx::query(look).bind(saga.0).execute(pool).await?;
+    assert!(journal::due(pool, &known, 1).await?.is_empty());
+    let next: bool = sqlx::query_scalar("SELECT look_at = wake_at FROM saga WHERE id = $1")
+        .bind(saga.0)
+        .fetch_one(pool)
+        .await?;
+    assert!(next, "its next look is when it is due");
+    let due = "UPDATE saga SET wake_at = now(), look_at = now() WHERE id = $1";
+    sqlx::query(due).bind(saga.0).execute(pool).await?;
+    assert_eq!(journal::due(pool, &known, 1).await?, [saga.0]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_saga_of_another_builds_definition_is_left_as_it_is() -> Result<()> {
     let journal = journal().await?;
     let (foreign, ours) = (journal.begin(fresh()).await?, journal.begin(fresh()).await?);
-    sqlx::query("UPDATE saga SET version = 99, wake_at = now() - interval '1 hour' WHERE id = $1")
-        .bind(foreign.saga.0)
-        .execute(&journal.engine.pool)
-        .await?;
+    let long_due = "UPDATE saga SET version = 99, wake_at = now() - interval '1 hour',
+                           look_at = now() - interval '1 hour' WHERE id = $1";
+    sqlx::query(long_due).bind(foreign.saga.0).execute(&journal.engine.pool).await?;
     let known = ["place-order/1".to_owned()];
     assert!(journal::due(&journal.engine.pool, &known, 10).await?.is_empty());
     let Advanced { verdicts, .. } = journal.engine.advance(&[done(&foreign), done(&ours)]).await?;

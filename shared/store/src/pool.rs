@@ -1,11 +1,16 @@
 //! The pool: no wait without a limit, on either side of the connection.
 
 use runtime::config::{self, Redacted};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{
+    Connection,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+};
 use std::{str::FromStr, time::Duration};
 
 const ACQUIRE: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(300);
+/// A connection that was idle for longer is tried before it is used.
+const FRESH: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +34,16 @@ pub fn pool(url: &Redacted, app: &str) -> Result<PgPool, Error> {
         .max_connections(most.max(1))
         .acquire_timeout(ACQUIRE)
         .idle_timeout(IDLE)
+        // One that was in use just now needs no ping before its next transaction.
+        .test_before_acquire(false)
+        .before_acquire(|connection, of| {
+            Box::pin(async move {
+                if of.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options))
 }
 

@@ -72,9 +72,9 @@ impl Databases {
         let mut tx = self.journal.begin().await?;
         sqlx::query(
             "INSERT INTO saga (id, definition, version, state, steps, data, revision, wake_at,
-                               created_at, updated_at)
-             SELECT id, 'bench', 1, 'running', '{}', $2::json, 1, now() + interval '30 s', now(),
-                    now()
+                               look_at, created_at, updated_at)
+             SELECT id, 'bench', 1, 'running', '{}', $2::json, 1, now() + interval '30 s',
+                    now() + interval '30 s', now(), now()
                FROM unnest($1::uuid[]) AS new (id)",
         )
         .bind(ids)
@@ -95,7 +95,8 @@ impl Databases {
                 "UPDATE saga SET steps = '{\"reserve\": {\"status\": \"done\"}}', revision = revision + 1,
                         state = CASE WHEN $2 THEN 'completed' ELSE 'running' END,
                         ended_at = CASE WHEN $2 THEN now() END, updated_at = now(),
-                        wake_at = CASE WHEN NOT $2 THEN now() + interval '30 s' END
+                        wake_at = CASE WHEN NOT $2 THEN now() + interval '30 s' END,
+                        look_at = CASE WHEN NOT $2 THEN look_at END
                   WHERE id = ANY($1)",
             )
             .bind(ids)
