@@ -131,22 +131,34 @@ pub async fn lock(connection: &mut PgConnection, wanted: &Key) -> Result<Option<
     found.as_ref().map(row).transpose()
 }
 
+/// Adds answers whose rows nobody has claimed, and says how many those were.
+pub async fn add(connection: &mut PgConnection, answers: &[Answer]) -> Result<usize, sqlx::Error> {
+    let Told { keys, outcomes, replies, events } = Told::of(answers)?;
+    let added = sqlx::query(
+        "INSERT INTO inbox (saga_id, step, leg, kind, outcome, reply, events)
+         SELECT saga_id, step, leg, 'answer', outcome, reply::jsonb, events::jsonb
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+             AS answer (saga_id, step, leg, outcome, reply, events)
+         ORDER BY saga_id, step, leg
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(keys.sagas)
+    .bind(keys.steps)
+    .bind(keys.legs)
+    .bind(outcomes)
+    .bind(replies)
+    .bind(events)
+    .execute(connection)
+    .await?;
+    Ok(usize::try_from(added.rows_affected()).unwrap_or(usize::MAX))
+}
+
 /// Turns claimed rows into answers.
 pub async fn answer(connection: &mut PgConnection, answers: &[Answer]) -> Result<(), sqlx::Error> {
     if answers.is_empty() {
         return Ok(());
     }
-    let keys = Columns::of(answers.iter().map(|answer| &answer.key));
-    let outcomes: Vec<_> = answers.iter().map(|answer| answer.outcome.as_str()).collect();
-    let replies: Vec<_> = answers.iter().map(|answer| answer.reply.as_str()).collect();
-    let events = answers
-        .iter()
-        .map(|answer| match answer.events.is_empty() {
-            true => Ok(None),
-            false => serde_json::to_string(&answer.events).map(Some),
-        })
-        .collect::<Result<Vec<Option<String>>, _>>()
-        .map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let Told { keys, outcomes, replies, events } = Told::of(answers)?;
     let changed = sqlx::query(
         "UPDATE inbox
          SET kind = 'answer', outcome = answer.outcome, reply = answer.reply::jsonb,
@@ -240,6 +252,31 @@ impl<'a> Columns<'a> {
             columns.legs.push(key.leg.as_str());
         }
         columns
+    }
+}
+
+/// Answers as arrays.
+struct Told<'a> {
+    keys: Columns<'a>,
+    outcomes: Vec<&'static str>,
+    replies: Vec<&'a str>,
+    events: Vec<Option<String>>,
+}
+
+impl<'a> Told<'a> {
+    fn of(answers: &'a [Answer]) -> Result<Self, sqlx::Error> {
+        let events = answers.iter().map(|answer| match answer.events.is_empty() {
+            true => Ok(None),
+            false => serde_json::to_string(&answer.events).map(Some),
+        });
+        Ok(Told {
+            keys: Columns::of(answers.iter().map(|answer| &answer.key)),
+            outcomes: answers.iter().map(|answer| answer.outcome.as_str()).collect(),
+            replies: answers.iter().map(|answer| answer.reply.as_str()).collect(),
+            events: events
+                .collect::<Result<_, _>>()
+                .map_err(|error: serde_json::Error| sqlx::Error::Encode(error.into()))?,
+        })
     }
 }
 

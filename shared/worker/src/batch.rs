@@ -55,8 +55,8 @@ pub(crate) async fn handle(
     pool: &PgPool,
     items: Vec<Item<'_>>,
 ) -> Result<Vec<Result<Answered, Fault>>, Fault> {
-    if let Some(answered) = shortcut::handle(pool, &items).await? {
-        return Ok(answered.into_iter().map(Ok).collect());
+    if let Some(results) = shortcut::handle(pool, &items).await? {
+        return Ok(results);
     }
     let mut transaction = pool.begin().await?;
     take_turn(&mut transaction).await?;
@@ -130,7 +130,7 @@ async fn taken(
     }
 }
 
-fn verdict(command: &CommandEnvelope, own: &Key, rows: &HashMap<Key, Row>) -> Verdict {
+pub(crate) fn verdict(command: &CommandEnvelope, own: &Key, rows: &HashMap<Key, Row>) -> Verdict {
     let seen = |key: &Key| rows.get(key).map(Seen::from);
     match command.leg {
         Leg::Action => barrier::action(seen(own)),

@@ -94,6 +94,7 @@ mod savepoint;
 mod series;
 mod serve;
 mod settings;
+mod shortcut;
 pub mod testing;
 mod tx;
 mod worker;

@@ -69,6 +69,11 @@ impl Fault {
         Fault { nature: Nature::Infrastructure, source: source.into() }
     }
 
+    /// Someone else's long turn is not the fault of the commands that wait for theirs.
+    pub(crate) fn no_turn(error: sqlx::Error) -> Self {
+        if store::is_retriable(&error) { Fault::infrastructure(error) } else { error.into() }
+    }
+
     pub(crate) fn unreadable(source: serde_json::Error) -> Self {
         Fault { nature: Nature::Unreadable, source: source.into() }
     }

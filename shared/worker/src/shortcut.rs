@@ -1,0 +1,157 @@
+//! The short way through a run of commands: no savepoints, and one write for each inbox row. It
+//! serves a run in which every command is new and answered done, which is nearly every run.
+//! Anything else shows before the commit; then nothing is kept, and [`batch`](crate::batch) takes
+//! the careful way.
+
+use crate::{
+    Fault, Tx,
+    answered::{Answered, claims, own_key},
+    barrier::Verdict,
+    batch::{HANDLER, Item, TURN, verdict},
+    outcome::Nature,
+};
+use contracts::Outcome;
+use runtime::failpoint;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use store::inbox::{self, Answer};
+
+/// How a try ended.
+enum Ended {
+    /// Committed.
+    Done(Vec<Answered>),
+    /// Nothing of it is there.
+    Undone(Why),
+}
+
+enum Why {
+    /// The first command was not done. Nothing that was written before can have to do with it, so
+    /// this is its answer.
+    First(Result<Answered, Fault>),
+    Other,
+}
+
+/// The answers; `None` when the run has to go the careful way and nothing of it is there.
+pub(crate) async fn handle(
+    pool: &PgPool,
+    items: &[Item<'_>],
+) -> Result<Option<Vec<Result<Answered, Fault>>>, Fault> {
+    let ended = match attempt(pool, items, None).await? {
+        Ended::Undone(Why::First(Ok(refused))) => attempt(pool, items, Some(refused)).await?,
+        ended => ended,
+    };
+    Ok(match ended {
+        Ended::Done(answered) => Some(answered.into_iter().map(Ok).collect()),
+        // A fault leaves no row.
+        Ended::Undone(Why::First(Err(fault))) if items.len() == 1 => Some(vec![Err(fault)]),
+        Ended::Undone(_) => None,
+    })
+}
+
+/// `first` is the answer of the first command, when it is known.
+async fn attempt(
+    pool: &PgPool,
+    items: &[Item<'_>],
+    first: Option<Answered>,
+) -> Result<Ended, Fault> {
+    let mut connection = pool.acquire().await?;
+    match transact(&mut connection, items, first).await {
+        Ok(ended) => ended,
+        Err(NoTurn(error)) => {
+            connection.close_on_drop();
+            Err(Fault::no_turn(error))
+        }
+    }
+}
+
+/// A transaction was begun, perhaps, and is still open.
+struct NoTurn(sqlx::Error);
+
+async fn transact(
+    connection: &mut PgConnection,
+    items: &[Item<'_>],
+    first: Option<Answered>,
+) -> Result<Result<Ended, Fault>, NoTurn> {
+    // One round trip for both.
+    let begin = AssertSqlSafe(format!("BEGIN; SELECT pg_advisory_xact_lock({TURN})"));
+    let mut transaction = connection.begin_with(begin).await.map_err(NoTurn)?;
+    let ended = in_transaction(&mut transaction, items, first).await;
+    if !matches!(ended, Ok(Ended::Done(_))) {
+        // Rolls back with whatever its connection does next.
+        drop(transaction);
+        return Ok(ended);
+    }
+    for Item { command, .. } in items {
+        failpoint::hit_for("worker.before-commit", &command.kind, command.saga).await;
+    }
+    let committed = transaction.commit().await;
+    Ok(committed.map_err(Fault::from).and(ended))
+}
+
+async fn in_transaction(
+    connection: &mut PgConnection,
+    items: &[Item<'_>],
+    mut first: Option<Answered>,
+) -> Result<Ended, Fault> {
+    let other = Ok(Ended::Undone(Why::Other));
+    if !all_to_be_called(connection, items).await? {
+        return other;
+    }
+    let mut answered = Vec::with_capacity(items.len());
+    for (place, item) in items.iter().enumerate() {
+        if let Some(known) = first.take() {
+            answered.push(known);
+            continue;
+        }
+        match call(connection, *item).await? {
+            Ok(done) if done.outcome == Outcome::Done => answered.push(done),
+            said if place == 0 => return Ok(Ended::Undone(Why::First(said))),
+            _ => return other,
+        }
+    }
+    let stored = |(item, done): (&Item<'_>, &Answered)| done.stored(own_key(item.command));
+    let answers: Vec<Answer> = items.iter().zip(&answered).map(stored).collect();
+    match inbox::add(connection, &answers).await {
+        Ok(added) if added == answers.len() => Ok(Ended::Done(answered)),
+        Ok(_) => other,
+        // A handler swallowed an error of the database, perhaps: the careful way finds it.
+        Err(error) => careful(error.into()).map(|_| Ended::Undone(Why::Other)),
+    }
+}
+
+/// Whether every command is new, and every compensation has something to undo. The turn is ours,
+/// so that it stays that way.
+async fn all_to_be_called(
+    connection: &mut PgConnection,
+    items: &[Item<'_>],
+) -> Result<bool, Fault> {
+    let keys: Vec<_> =
+        items.iter().flat_map(|item| claims(item.command)).map(|claim| claim.key).collect();
+    let rows = inbox::read(connection, &keys).await?;
+    let run = |item: &Item<'_>| verdict(item.command, &own_key(item.command), &rows);
+    Ok(items.iter().all(|item| run(item) == Verdict::Run))
+}
+
+/// Calls one handler. The outer error is the loss of the whole transaction.
+async fn call(
+    connection: &mut PgConnection,
+    item: Item<'_>,
+) -> Result<Result<Answered, Fault>, Fault> {
+    let command = item.command;
+    let mut tx = Tx::new(connection, command.saga, command.traceparent.clone());
+    let said = tokio::time::timeout(HANDLER, item.handler.handle(&mut tx, command)).await;
+    let events = tx.into_events();
+    match said {
+        Ok(Ok(said)) => Ok(Ok(Answered::new(said, events))),
+        Ok(Err(fault)) => careful(fault).map(Err),
+        // A statement may still be on its way: this connection is in no state to go on with.
+        Err(_) => Err(Fault::transient("the handler took too long")),
+    }
+}
+
+/// What is somebody's fault goes on; what is nobody's is tried again from the beginning.
+fn careful(fault: Fault) -> Result<Fault, Fault> {
+    match fault.nature() {
+        Nature::Infrastructure | Nature::Retriable => Err(fault),
+        Nature::Transient | Nature::Permanent | Nature::Unreadable => Ok(fault),
+    }
+}
