@@ -1,7 +1,7 @@
 //! Everybody's books against each other, when all cells are over.
 
 use crate::ground::Ground;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::{env, process::Stdio, time::Duration};
 use tokio::{process::Command, time::timeout};
 
@@ -11,6 +11,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// the tests otherwise.
 pub async fn audit(ground: &Ground) -> Result<String> {
     ground.conserved().await?;
+    ground
+        .until("the queues to be empty", async || {
+            let left = ground.routes.left().await?;
+            ensure!(left.is_none(), "{}", left.unwrap_or_default());
+            Ok(())
+        })
+        .await?;
     let tool = env::current_exe()?.with_file_name("sagactl");
     if !tool.is_file() {
         return Ok("stock and money are conserved".to_owned());

@@ -193,6 +193,13 @@ impl Ground {
         Ok(request.json(&json!({ "reason": "matrix" })).send().await?.status())
     }
 
+    pub async fn delete(&self, service: &str, path: &str) -> Result<()> {
+        let url = self.urls[service].join(path)?;
+        let status = self.http.delete(url).send().await?.status();
+        ensure!(status.is_success(), "{service} answered {status}");
+        Ok(())
+    }
+
     pub async fn saga(&self, id: SagaId) -> Result<Value> {
         self.get("orchestrator", &format!("/api/v1/sagas/{id}")).await
     }
@@ -204,7 +211,7 @@ impl Ground {
         let text = answer.error_for_status()?.text().await?;
         let values =
             text.lines().filter_map(|line| line.strip_prefix(&series)?.parse::<f64>().ok());
-        Ok(values.sum())
+        Ok(values.fold(0.0, |sum, value| sum + value))
     }
 
     pub fn pool(&self, service: &str) -> &PgPool {

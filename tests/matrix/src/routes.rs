@@ -33,6 +33,21 @@ impl Routes {
         self.ask(Method::DELETE, &path, None).await
     }
 
+    /// The first queue with something left in it, other than dead letters. Its counts lag by up to
+    /// five seconds.
+    pub async fn left(&self) -> Result<Option<String>> {
+        let url = self.base.join(&format!("api/queues/{}", self.vhost))?;
+        let answer = self.client.get(url).send().await.context("the management API is away")?;
+        let queues: Value = answer.error_for_status()?.json().await?;
+        let queues = queues.as_array().context("no list of queues")?;
+        let left = queues.iter().find_map(|queue| {
+            let name = queue["name"].as_str()?;
+            let count = queue["messages"].as_u64().unwrap_or(1);
+            (count > 0 && !name.ends_with(".dead-letters")).then(|| format!("{count} in {name}"))
+        });
+        Ok(left)
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<()> {
         let mut request = self.client.request(method, self.base.join(path)?);
         if let Some(body) = body {

@@ -46,8 +46,23 @@ pub fn noticed_by(safety: Safety, rows: &[Row]) -> Vec<Cell<'_>> {
 
 /// Runs the cells that must notice, on a system without the safety.
 pub async fn without<'a>(safety: Safety, rows: &'a [Row], seed: u64) -> Result<Vec<Outcome<'a>>> {
-    let ground = Ground::start(Some(safety), PATIENCE).await?;
-    let outcomes = runner::run(&ground, &noticed_by(safety, rows), seed, &|_| {}).await;
+    patiently(Some(safety), &noticed_by(safety, rows), seed).await
+}
+
+/// Runs the cells of all of them on a system with every safety, no more patiently: what turned red
+/// without one must be green, or its colour says nothing.
+pub async fn control(rows: &[Row], seed: u64) -> Result<Vec<Outcome<'_>>> {
+    let cells: Vec<_> = Safety::ALL.iter().flat_map(|safety| noticed_by(*safety, rows)).collect();
+    patiently(None, &cells, seed).await
+}
+
+async fn patiently<'a>(
+    sabotage: Option<Safety>,
+    cells: &[Cell<'a>],
+    seed: u64,
+) -> Result<Vec<Outcome<'a>>> {
+    let ground = Ground::start(sabotage, PATIENCE).await?;
+    let outcomes = runner::run(&ground, cells, seed, &|_| {}).await;
     ground.close().await;
     Ok(outcomes)
 }

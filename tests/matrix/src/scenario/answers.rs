@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use messaging::{BODY_LIMIT, Incoming, Outgoing, REPLIES_QUEUE, command_queue};
 use serde_json::json;
 
-/// By the simulator's means where it has some, so that the handlers themselves refuse.
+/// By what a customer can do, so that the handlers themselves refuse.
 pub async fn refuse<'a>(scene: &'a Scene<'a>) -> Result<Case<'a>> {
     let row = scene.row;
     let ending = Ending::Compensated("refused", row.step);
@@ -18,13 +18,15 @@ pub async fn refuse<'a>(scene: &'a Scene<'a>) -> Result<Case<'a>> {
         "payment.authorise" => order["payment_method"] = json!("card_declined"),
         "payment.capture" => order["payment_method"] = json!("card_capture_fails"),
         "shipping.book" => order["ship_to"] = json!({ "country": "XX" }),
-        command => arms.push(("worker.handle", command, "refuse")),
+        // Withdrawn by the customer before it is opened.
+        command => arms.push(("worker.received", command, "hold")),
     }
-    let (case, switches) = Case::with(scene, order, ending, &arms).await?;
+    let (case, held) = Case::with(scene, order, ending, &arms).await?;
+    for switch in held {
+        case.fired(&switch, "the command to arrive", 1).await?;
+        case.ground.delete("order", &format!("/api/v1/orders/{}", case.id)).await?;
+    }
     case.replies(1).await?;
-    for switch in &switches {
-        case.fired(switch, "the refusal", 1).await?;
-    }
     Ok(case)
 }
 

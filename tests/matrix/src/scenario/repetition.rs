@@ -3,6 +3,7 @@
 use crate::case::{Case, Scene};
 use anyhow::{Result, ensure};
 use messaging::{Incoming, Outgoing, REPLIES_QUEUE, command_queue};
+use serde_json::Value;
 
 /// Beside the first one, and when that has long been answered. All are answered alike.
 pub async fn command<'a>(scene: &'a Scene<'a>) -> Result<Case<'a>> {
@@ -13,8 +14,10 @@ pub async fn command<'a>(scene: &'a Scene<'a>) -> Result<Case<'a>> {
     case.replies(2).await?;
     case.ground.send(again).await?;
     let replies = case.replies(3).await?;
-    let said =
-        |reply: &Incoming| (reply.headers.text("outcome").map(str::to_owned), reply.body.clone());
+    let said = |reply: &Incoming| {
+        let body: Option<Value> = serde_json::from_slice(&reply.body).ok();
+        (reply.headers.text("outcome").map(str::to_owned), body)
+    };
     let alike = replies.iter().all(|reply| said(reply) == said(&replies[0]));
     ensure!(alike, "the same command was answered differently");
     Ok(case)
