@@ -39,7 +39,8 @@ pub async fn fault<'a>(scene: &'a Scene<'a>) -> Result<Case<'a>> {
     let letter = (row.participant.to_owned(), "fault".to_owned());
     case.letters.push(letter.clone());
     if row.may_be_given_up() {
-        case.fired(&faults, "the fault", 1).await?;
+        // Armed until it has said so: a handler may be called again before anything is committed.
+        case.replies(1).await?;
         case.ending = Ending::Compensated("faulted", row.step);
         return Ok(case);
     }
