@@ -72,7 +72,7 @@ pub struct Cost {
 }
 
 impl Meter {
-    /// `driver` stands for the workers when there are none: the benchmark's own work is the load.
+    /// Without workers the benchmark's own process stands for them: it does their work.
     pub fn new(
         instances: &Instances,
         orchestrator: &[&Process],

@@ -162,7 +162,7 @@ pub fn environment(amqp: &Url, database: Option<&Url>) -> BTreeMap<String, Strin
         ("LOG_FORMAT".to_owned(), "json".to_owned()),
     ]);
     env.extend(database.map(|url| ("DATABASE_URL".to_owned(), url.to_string())));
-    // Settings under trial: BENCH_SAGA_OVERLAP=8 make bench.
+    // Settings under trial: BENCH_ENV_SAGA_OVERLAP=8 make bench.
     env.extend(
         std::env::vars()
             .filter_map(|(name, value)| Some((name.strip_prefix("BENCH_ENV_")?.to_owned(), value))),
