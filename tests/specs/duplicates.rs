@@ -30,6 +30,11 @@ async fn a_command_that_comes_again_is_answered_again_and_does_nothing() -> Resu
         Wire::to(stack)?.send(&twice).await?;
         // Each is answered, and each answer is old news to its saga.
         stack.wait_metric("orchestrator", "events_ignored_total", &[], 32.0).await?;
+        let mut recognised = 0.0;
+        for participant in ["order", "inventory", "payment", "shipping", "notification"] {
+            recognised += stack.metric(participant, "command_duplicates_total", &[]).await?;
+        }
+        ensure!(recognised == 32.0, "{recognised} of 32 were answered from the inbox");
         let after = everything(stack).await?;
         ensure!(before == after, "before: {before}\nafter: {after}");
         Ok(())

@@ -4,7 +4,7 @@ use crate::on_stack;
 use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Stack, With};
+use testkit::Stack;
 use tokio::task::JoinSet;
 
 #[tokio::test]
@@ -29,7 +29,11 @@ async fn the_same_key_is_the_same_order_and_with_another_body_it_is_refused() ->
         }
         let mut answers = Vec::new();
         while let Some(answer) = at_once.join_next().await {
-            answers.push(answer??);
+            // Those that waited too long for the first are put off, and ask again.
+            match answer?? {
+                (503, ..) => drop(at_once.spawn(submit(stack, "key-2", &order(3))?)),
+                answer => answers.push(answer),
+            }
         }
         let one = &answers[0];
         ensure!(one.0 == 202 && answers.iter().all(|answer| answer == one), "{answers:?}");
@@ -45,15 +49,12 @@ async fn the_same_key_is_the_same_order_and_with_another_body_it_is_refused() ->
 
 #[tokio::test]
 async fn a_key_is_remembered_by_an_order_service_that_was_killed() -> Result<()> {
-    on_stack(&[With::Only(&["simulator", "order", "orchestrator"])], async |stack| {
+    on_stack(&[], async |stack| {
         let first = submit(stack, "key-1", &order(1))?.await?;
         stack.kill9("order").await?;
         stack.restart("order").await?;
         let again = submit(stack, "key-1", &order(1))?.await?;
         ensure!(first.0 == 202 && again == first, "{first:?}, then {again:?}");
-        for name in ["inventory", "payment", "notification", "shipping"] {
-            stack.launch(name)?;
-        }
         Ok(())
     })
     .await
