@@ -43,7 +43,7 @@ pub struct Ground {
     pub routes: Routes,
     /// How long a cell waits for anything.
     pub patience: Duration,
-    /// Held while something is done to everybody's connections or routes.
+    /// Held by the one cell that looks at who waits for whom in the journal's database.
     pub window: Mutex<()>,
     stack: Arc<Mutex<Stack>>,
     keeper: JoinHandle<()>,

@@ -45,8 +45,9 @@ pub async fn run<'a>(
         shuffle(&mut now, seed);
         let side_by_side = match phase {
             Phase::Calm | Phase::Deaths => 8,
-            Phase::Cuts => 4,
-            Phase::Routes => 1,
+            // A batch that is held for one saga and has another in it that is held, too, would wait for
+            // what waits for it.
+            Phase::Cuts | Phase::Routes => 1,
         };
         let run = async |cell: Cell<'a>| {
             tell(Progress::Begun(cell));
@@ -81,7 +82,8 @@ pub async fn explain(ground: &Ground, outcome: &Outcome<'_>) -> String {
         let _ = writeln!(story, "  {line}");
     }
     for (process, log) in ground.logs().await {
-        let lines: Vec<_> = log.lines().filter(|line| line.contains(&id)).collect();
+        let telling = |line: &&str| line.contains(&id) || line.contains(" WARN ");
+        let lines: Vec<_> = log.lines().filter(telling).collect();
         for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
             let line: String = line.chars().take(LINE).collect();
             let _ = writeln!(story, "  {process}: {line}");

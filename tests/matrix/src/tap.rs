@@ -9,11 +9,15 @@ use runtime::{health::Health, shutdown::Shutdown};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+const DAY: u64 = 24 * 60 * 60;
 
 pub const QUEUE: &str = "matrix.tap";
 
-type Seen = HashMap<String, Vec<Incoming>>;
+/// With the time of day at which it came by.
+type Seen = HashMap<String, Vec<(Duration, Incoming)>>;
 
 #[derive(Clone)]
 pub struct Tap {
@@ -38,7 +42,8 @@ impl Tap {
             while let Some(batch) = consumer.next_batch(500).await {
                 for delivery in batch {
                     let saga = delivery.incoming.correlation_id().to_owned();
-                    writing.seen().entry(saga).or_default().push(delivery.incoming.clone());
+                    let seen = (time_of_day(), delivery.incoming.clone());
+                    writing.seen().entry(saga).or_default().push(seen);
                     delivery.ack().await;
                 }
             }
@@ -63,21 +68,32 @@ impl Tap {
 
     /// One line for each message, in the order in which they came by.
     pub fn told(&self, saga: &str) -> Vec<String> {
-        let line = |seen: &Incoming| {
+        let line = |(at, seen): &(Duration, Incoming)| {
             let word = |name: &str| seen.headers.text(name).unwrap_or_default();
             let (id, kind) = (seen.message_id(), seen.kind());
             let said = [word("outcome"), word("dead-reason"), word("dead-error")].join(" ");
-            format!("{:<30} {kind:<26} {id} {said}", seen.key)
+            let seconds = at.as_secs();
+            let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+            let milli = at.subsec_millis();
+            let at = format!("{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
+            format!("{at} {:<24} {kind:<26} {id} {said}", seen.key)
         };
-        self.of(saga, |_| true).iter().map(line).collect()
+        self.seen().get(saga).into_iter().flatten().map(line).collect()
     }
 
     fn of(&self, saga: &str, wanted: impl Fn(&Incoming) -> bool) -> Vec<Incoming> {
         let seen = self.seen();
-        seen.get(saga).into_iter().flatten().filter(|seen| wanted(seen)).cloned().collect()
+        let messages = seen.get(saga).into_iter().flatten().map(|(_, message)| message);
+        messages.filter(|message| wanted(message)).cloned().collect()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// UTC.
+fn time_of_day() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::new(now.as_secs() % DAY, now.subsec_nanos())
 }

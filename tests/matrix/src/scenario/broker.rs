@@ -21,12 +21,8 @@ pub async fn cut<'a>(scene: &'a Scene<'a>) -> Result<Case<'a>> {
     ];
     let (case, [decided, done]) = Case::begin(scene, arms).await?;
     case.fired(&decided, "the command to be decided on", 1).await?;
-    {
-        let _window = case.ground.window.lock().await;
-        break_off(&case, case.ground.proxy("orchestrator"), decided).await?;
-    }
+    break_off(&case, case.ground.proxy("orchestrator"), decided).await?;
     case.fired(&done, "the command to be done", 1).await?;
-    let _window = case.ground.window.lock().await;
     break_off(&case, case.ground.proxy(row.participant), done).await?;
     Ok(case)
 }
