@@ -8,7 +8,8 @@ const TICKS: f64 = 100.0;
 
 /// CPU seconds of a process, of those of its children that have ended, and of those that live.
 pub fn cpu_seconds(pid: u32) -> f64 {
-    let own = stat(pid).map_or(0.0, |fields| fields[11..15].iter().map(|text| number(text)).sum::<f64>());
+    let own =
+        stat(pid).map_or(0.0, |fields| fields[11..15].iter().map(|text| number(text)).sum::<f64>());
     own / TICKS + children(pid).iter().map(|child| cpu_seconds(*child)).sum::<f64>()
 }
 
