@@ -21,11 +21,9 @@ pub fn noticed_by(safety: Safety, rows: &[Row]) -> Vec<Cell<'_>> {
             ("reserve-stock", Fault::DuplicateCommand),
             ("reserve-stock", Fault::WorkerAfterCommit),
         ],
-        Safety::Barrier => &[
-            ("reserve-stock", Fault::UndoBeforeDo),
-            ("authorise-payment", Fault::UndoBeforeDo),
-            ("book-shipment", Fault::UndoBeforeDo),
-        ],
+        Safety::Barrier => {
+            &[("reserve-stock", Fault::UndoBeforeDo), ("authorise-payment", Fault::UndoBeforeDo)]
+        }
         Safety::AckLast => &[
             ("reserve-stock", Fault::WorkerBeforeCommit),
             ("capture-payment", Fault::OrchestratorBeforeCommit),
@@ -62,7 +60,11 @@ async fn patiently<'a>(
     seed: u64,
 ) -> Result<Vec<Outcome<'a>>> {
     let ground = Ground::start(sabotage, PATIENCE).await?;
-    let outcomes = runner::run(&ground, cells, seed, &|_| {}).await;
+    let mut outcomes = Vec::new();
+    // One by one: without its safety, a cell may lose what belongs to another.
+    for cell in cells {
+        outcomes.extend(runner::run(&ground, std::slice::from_ref(cell), seed, &|_| {}).await);
+    }
     ground.close().await;
     Ok(outcomes)
 }
