@@ -51,6 +51,7 @@ pub async fn serve(
     let health = Health::new();
     let database = health.part("database");
     let schema = health.part("migrations");
+    let queued = health.part("queues");
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
     let engine = Engine { pool: pool.clone(), catalogue: Arc::new(catalogue) };
     let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
@@ -68,7 +69,7 @@ pub async fn serve(
         batch: settings.batch,
         overlap: settings.overlap,
     };
-    parts.spawn(drive(intake, amqp, health, schema));
+    parts.spawn(drive(intake, amqp, health, schema, queued));
 
     let mut result = Ok(());
     while let Some(ended) = parts.join_next().await {
@@ -87,7 +88,13 @@ pub async fn serve(
 }
 
 /// The queues and the clock.
-async fn drive(intake: Intake, amqp: Amqp, health: Health, schema: Part) -> Result<(), Error> {
+async fn drive(
+    intake: Intake,
+    amqp: Amqp,
+    health: Health,
+    schema: Part,
+    queued: Part,
+) -> Result<(), Error> {
     let shutdown = intake.shutdown.clone();
     if !in_order(&intake.engine.pool, &schema, &shutdown).await {
         return Ok(());
@@ -110,6 +117,8 @@ async fn drive(intake: Intake, amqp: Amqp, health: Health, schema: Part) -> Resu
     running.spawn(starts.run(consume(STARTS_QUEUE, helping), Kind::Starts));
     let Intake { engine, sender, database, shutdown, .. } = intake;
     running.spawn(Wakeups { engine, sender, database, shutdown }.run());
+    // Before, what is sent here reaches nobody.
+    queued.up();
     while let Some(ended) = running.join_next().await {
         ended.map_err(|_| Error::Ended)?;
     }

@@ -42,6 +42,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     let health = Health::new();
     let database = Database::new(pool.clone(), shutdown.clone(), Some(health.part("database")));
     let schema = health.part("migrations");
+    let queued = health.part("queues");
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
     let relay = Relay::start(pool.clone(), publisher.clone(), shutdown.clone());
     let context = Context {
@@ -56,7 +57,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
     let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
-    let queues = Queues { desk, settings, amqp, health, database, schema, migrator, relay };
+    let queues = Queues { desk, settings, amqp, health, database, schema, queued, migrator, relay };
     parts.spawn(queues.run(publisher.clone(), shutdown.clone()));
 
     let mut result = Ok(());
@@ -84,13 +85,16 @@ struct Queues {
     health: Health,
     database: Database,
     schema: Part,
+    /// Up once they exist: before, what is sent to this service reaches nobody.
+    queued: Part,
     migrator: Option<&'static Migrator>,
     relay: Relay,
 }
 
 impl Queues {
     async fn run(self, publisher: Publisher, shutdown: Shutdown) -> Result<(), Error> {
-        let Queues { desk, settings, amqp, health, database, schema, migrator, relay } = self;
+        let Queues { desk, settings, amqp, health, database, schema, queued, migrator, relay } =
+            self;
         if !in_order(&database.pool, migrator, &schema, &shutdown).await {
             return Ok(());
         }
@@ -103,6 +107,7 @@ impl Queues {
             (true, false) => Topology::participant(name).events(&events),
             (false, false) => Topology::subscriber(name, &events),
             (false, true) => {
+                queued.up();
                 shutdown.begun().await;
                 return Ok(());
             }
@@ -133,6 +138,7 @@ impl Queues {
                 Events { desk, database, publisher, relay, shutdown: shutdown.clone(), settings };
             consumers.spawn(Arc::new(listener).run(consumer));
         }
+        queued.up();
         while let Some(ended) = consumers.join_next().await {
             ended.map_err(|_| Error::Ended)?;
         }
