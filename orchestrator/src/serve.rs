@@ -13,11 +13,9 @@ use runtime::{
     config,
     health::{Health, Part},
     http,
-    resilience::Backoff,
     shutdown::Shutdown,
 };
 use saga_core::Catalogue;
-use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
@@ -96,7 +94,7 @@ async fn drive(
     queued: Part,
 ) -> Result<(), Error> {
     let shutdown = intake.shutdown.clone();
-    if !in_order(&intake.engine.pool, &schema, &shutdown).await {
+    if !store::migrate::in_order(&intake.engine.pool, &MIGRATOR, &schema, &shutdown).await {
         return Ok(());
     }
     let topology = Topology::orchestrator();
@@ -123,25 +121,4 @@ async fn drive(
         ended.map_err(|_| Error::Ended)?;
     }
     Ok(())
-}
-
-/// Waits until the journal is what this build needs. `false` when a stop began before.
-async fn in_order(pool: &PgPool, part: &Part, shutdown: &Shutdown) -> bool {
-    let mut delays = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    loop {
-        match store::migrate::verify(pool, &MIGRATOR).await {
-            Ok(()) => {
-                part.up();
-                return true;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the journal is not in order: waiting for it");
-                part.down(error.to_string());
-            }
-        }
-        tokio::select! {
-            () = delays.wait() => {}
-            () = shutdown.begun() => return false,
-        }
-    }
 }

@@ -10,8 +10,6 @@ use sqlx::PgPool;
 
 use crate::summary::{Order, Summary};
 
-const RETRY_AFTER_S: u32 = 2;
-
 pub fn router(pool: PgPool) -> Router {
     Router::new()
         .route("/api/v1/analytics", get(summary))
@@ -20,7 +18,7 @@ pub fn router(pool: PgPool) -> Router {
 }
 
 async fn summary(State(pool): State<PgPool>) -> Result<Json<Summary>, Problem> {
-    Summary::read(&pool).await.map(Json).map_err(|error| storage(&error))
+    Summary::read(&pool).await.map(Json).map_err(store::problem)
 }
 
 #[derive(Deserialize)]
@@ -36,17 +34,6 @@ async fn orders(
     Params(query): Params<Query>,
 ) -> Result<Page<Order>, Problem> {
     let before = query.cursor.map(|Cursor(seq)| seq);
-    let orders =
-        Order::list(&pool, before, query.limit.rows()).await.map_err(|error| storage(&error))?;
+    let orders = Order::list(&pool, before, query.limit.rows()).await.map_err(store::problem)?;
     Ok(Page::cut(orders, query.limit, |order| order.seq))
-}
-
-/// The database is away or busy: later. Anything else is our fault.
-fn storage(error: &sqlx::Error) -> Problem {
-    if store::is_infrastructure(error) || store::is_retriable(error) {
-        tracing::warn!(%error, "the database cannot answer");
-        return Problem::unavailable("the database cannot answer right now", RETRY_AFTER_S);
-    }
-    tracing::error!(%error, "a request failed");
-    Problem::internal()
 }

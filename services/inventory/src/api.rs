@@ -13,7 +13,6 @@ use runtime::{
 };
 use serde::Deserialize;
 use sqlx::PgPool;
-use std::fmt;
 use uuid::Uuid;
 
 use crate::{
@@ -22,7 +21,6 @@ use crate::{
     restock,
 };
 
-const RETRY_AFTER_S: u32 = 2;
 /// Units that may come in at once.
 const MAX_RESTOCK: i64 = 1_000_000;
 
@@ -51,8 +49,7 @@ async fn products(
     if after.is_some_and(|id| !is_id(id)) {
         return Err(Problem::field("cursor", "is not a cursor that this list has given out"));
     }
-    let products =
-        Product::list(&pool, after, query.limit.rows()).await.map_err(|error| storage(&error))?;
+    let products = Product::list(&pool, after, query.limit.rows()).await.map_err(store::problem)?;
     Ok(Page::cut(products, query.limit, |product| product.product_id.clone()))
 }
 
@@ -63,7 +60,7 @@ async fn product(
     if !is_id(&id) {
         return Err(unknown());
     }
-    let product = Product::find(&pool, &id).await.map_err(|error| storage(&error))?;
+    let product = Product::find(&pool, &id).await.map_err(store::problem)?;
     product.map(Json).ok_or_else(unknown)
 }
 
@@ -110,7 +107,7 @@ async fn holds(
     }
     let holds = Hold::list(&pool, query.order_id, after, query.limit.rows())
         .await
-        .map_err(|error| storage(&error))?;
+        .map_err(store::problem)?;
     Ok(Page::cut(holds, query.limit, Hold::key))
 }
 
@@ -147,22 +144,8 @@ impl From<restock::Error> for Problem {
             restock::Error::KeyTaken => {
                 Problem::field("Idempotency-Key", "was used before for another product or quantity")
             }
-            restock::Error::Storage(error) => storage(&error),
-            restock::Error::Encode(error) => internal(&error),
+            restock::Error::Storage(error) => store::problem(error),
+            restock::Error::Encode(error) => Problem::fault(&error),
         }
     }
-}
-
-/// The database is away or busy: later. Anything else is our fault.
-fn storage(error: &sqlx::Error) -> Problem {
-    if store::is_infrastructure(error) || store::is_retriable(error) {
-        tracing::warn!(%error, "the database cannot answer");
-        return Problem::unavailable("the database cannot answer right now", RETRY_AFTER_S);
-    }
-    internal(error)
-}
-
-fn internal(error: &dyn fmt::Display) -> Problem {
-    tracing::error!(%error, "a request failed");
-    Problem::internal()
 }

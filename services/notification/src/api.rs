@@ -10,8 +10,6 @@ use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-const RETRY_AFTER_S: u32 = 2;
-
 pub fn router(pool: PgPool) -> Router {
     Router::new().route("/api/v1/notifications", get(notifications)).with_state(pool)
 }
@@ -66,17 +64,7 @@ async fn notifications(
     .bind(query.limit.rows())
     .fetch_all(&pool)
     .await
-    .map_err(|error| storage(&error))?;
+    .map_err(store::problem)?;
     let key = |item: &Notification| (item.created_at, item.order_id, item.channel.clone());
     Ok(Page::cut(items, query.limit, key))
-}
-
-/// The database is away or busy: later. Anything else is our fault.
-fn storage(error: &sqlx::Error) -> Problem {
-    if store::is_infrastructure(error) || store::is_retriable(error) {
-        tracing::warn!(%error, "the database cannot answer");
-        return Problem::unavailable("the database cannot answer right now", RETRY_AFTER_S);
-    }
-    tracing::error!(%error, "a request failed");
-    Problem::internal()
 }

@@ -1,7 +1,7 @@
 //! How messages leave: the port, and its adapters.
 
 use crate::{mail::Mail, message::Message};
-use reqwest::StatusCode;
+use runtime::outside::{self, Outside};
 use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
 use tokio::io::AsyncWriteExt;
@@ -17,16 +17,10 @@ pub enum Error {
     Compose(#[from] lettre::error::Error),
     #[error("the mail server gives no answer in time")]
     SmtpTimedOut,
-    #[error("the webhook gives no answer")]
-    Unreachable(#[source] reqwest::Error),
-    #[error("the webhook is unavailable (status {0})")]
-    Unavailable(StatusCode),
-    #[error("the webhook does not take the message (status {0})")]
-    Rejected(StatusCode),
-    #[error("WEBHOOK_URL is not an http or https URL")]
-    WebhookUrl,
     #[error(transparent)]
-    Client(#[from] runtime::http_client::Error),
+    Webhook(#[from] outside::Error),
+    #[error("the webhook gives no answer in time")]
+    WebhookTimedOut,
     #[error("the notification file cannot be written")]
     File(#[from] std::io::Error),
 }
@@ -36,15 +30,9 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Smtp(error) => !error.is_permanent(),
-            Error::SmtpTimedOut
-            | Error::Unreachable(_)
-            | Error::Unavailable(_)
-            | Error::File(_) => true,
-            Error::Address(_)
-            | Error::Compose(_)
-            | Error::Rejected(_)
-            | Error::WebhookUrl
-            | Error::Client(_) => false,
+            Error::Webhook(error) => error.is_transient(),
+            Error::SmtpTimedOut | Error::WebhookTimedOut | Error::File(_) => true,
+            Error::Address(_) | Error::Compose(_) => false,
         }
     }
 }
@@ -95,39 +83,17 @@ async fn append(path: &PathBuf, message: &Message, key: &str) -> Result<(), Erro
 /// Posts JSON: `{"channel", "recipient", "subject", "body"}` with an `Idempotency-Key`.
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    client: reqwest::Client,
-    url: String,
+    receiver: Outside,
     limit: Duration,
 }
 
 impl Webhook {
-    pub fn new(client: reqwest::Client, url: &str, limit: Duration) -> Result<Self, Error> {
-        if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return Err(Error::WebhookUrl);
-        }
-        Ok(Webhook { client, url: url.to_owned(), limit })
+    pub fn new(url: &str, limit: Duration) -> Result<Self, Error> {
+        Ok(Webhook { receiver: Outside::new("webhook", url)?, limit })
     }
 
     async fn send(&self, message: &Message, key: &str) -> Result<(), Error> {
-        // The URL may hold credentials, so no error may quote it.
-        let response = self
-            .client
-            .post(&self.url)
-            .timeout(self.limit)
-            .header("idempotency-key", key)
-            .json(message)
-            .send()
-            .await
-            .map_err(|error| Error::Unreachable(error.without_url()))?;
-        let status = response.status();
-        if status.is_success() {
-            Ok(())
-        } else if status.is_server_error()
-            || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
-        {
-            Err(Error::Unavailable(status))
-        } else {
-            Err(Error::Rejected(status))
-        }
+        let told = tokio::time::timeout(self.limit, self.receiver.tell("", key, message)).await;
+        Ok(told.map_err(|_| Error::WebhookTimedOut)??)
     }
 }

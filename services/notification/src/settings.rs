@@ -7,7 +7,6 @@ use crate::{
 };
 use runtime::{
     config::{self, Redacted},
-    http_client,
     resilience::{Breaker, BreakerPolicy},
 };
 use std::{num::NonZero, path::PathBuf, time::Duration};
@@ -50,10 +49,7 @@ impl Settings {
             None => local.clone(),
         };
         let short = match &self.webhook_url {
-            Some(url) => {
-                let client = http_client::client()?;
-                Adapter::Webhook(Webhook::new(client, url.expose(), self.time_limit)?)
-            }
+            Some(url) => Adapter::Webhook(Webhook::new(url.expose(), self.time_limit)?),
             None => local,
         };
         Ok(Channels { email, sms: short.clone(), push: short })

@@ -13,7 +13,7 @@ use runtime::{
 };
 use serde::Deserialize;
 use sqlx::PgPool;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::{
@@ -60,7 +60,7 @@ async fn submit(
 }
 
 async fn show(State(api): State<Api>, PathId(id): PathId<Uuid>) -> Result<Json<Order>, Problem> {
-    let order = Order::find(&api.pool, id).await.map_err(|error| storage(&error))?;
+    let order = Order::find(&api.pool, id).await.map_err(store::problem)?;
     order.map(Json).ok_or_else(|| unknown(id))
 }
 
@@ -92,7 +92,7 @@ async fn list(
     let customer = query.customer_id.as_deref();
     let orders = Order::list(&api.pool, status, customer, before, query.limit.rows())
         .await
-        .map_err(|error| storage(&error))?;
+        .map_err(store::problem)?;
     Ok(Page::cut(orders, query.limit, |order| order.order_id))
 }
 
@@ -120,8 +120,8 @@ impl From<intake::Error> for Problem {
             intake::Error::KeyTaken => {
                 Problem::field("Idempotency-Key", "was used before with another body")
             }
-            intake::Error::Storage(error) => storage(&error),
-            intake::Error::Encode(error) => internal(&error),
+            intake::Error::Storage(error) => store::problem(error),
+            intake::Error::Encode(error) => Problem::fault(&error),
         }
     }
 }
@@ -135,22 +135,8 @@ impl From<withdrawal::Error> for Problem {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot cancel a saga");
                 Problem::unavailable("the order cannot be cancelled right now", RETRY_AFTER_S)
             }
-            withdrawal::Error::Storage(error) => storage(&error),
-            withdrawal::Error::Encode(error) => internal(&error),
+            withdrawal::Error::Storage(error) => store::problem(error),
+            withdrawal::Error::Encode(error) => Problem::fault(&error),
         }
     }
-}
-
-/// The database is away or busy: later. Anything else is our fault.
-fn storage(error: &sqlx::Error) -> Problem {
-    if store::is_infrastructure(error) || store::is_retriable(error) {
-        tracing::warn!(%error, "the database cannot answer");
-        return Problem::unavailable("the database cannot answer right now", RETRY_AFTER_S);
-    }
-    internal(error)
-}
-
-fn internal(error: &dyn fmt::Display) -> Problem {
-    tracing::error!(%error, "a request failed");
-    Problem::internal()
 }

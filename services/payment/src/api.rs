@@ -11,8 +11,6 @@ use sqlx::{PgPool, Row as _, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-const RETRY_AFTER_S: u32 = 2;
-
 pub fn router(pool: PgPool) -> Router {
     Router::new()
         .route("/api/v1/payments", get(payments))
@@ -70,9 +68,9 @@ async fn payments(
     .bind(query.limit.rows())
     .fetch_all(&pool)
     .await
-    .map_err(|error| storage(&error))?;
+    .map_err(store::problem)?;
     let items: Result<Vec<_>, _> = rows.iter().map(read).collect();
-    let items = items.map_err(|error| storage(&error))?;
+    let items = items.map_err(store::problem)?;
     Ok(Page::cut(items, query.limit, |item| (item.created_at, item.order_id)))
 }
 
@@ -88,10 +86,10 @@ async fn payment(
     .bind(order_id)
     .fetch_optional(&pool)
     .await
-    .map_err(|error| storage(&error))?;
+    .map_err(store::problem)?;
     match row.as_ref().map(read) {
         Some(Ok(payment)) => Ok(Json(payment)),
-        Some(Err(error)) => Err(storage(&error)),
+        Some(Err(error)) => Err(store::problem(error)),
         None => Err(Problem::not_found(format!("no payment for order {order_id}"))),
     }
 }
@@ -110,14 +108,4 @@ fn read(row: &PgRow) -> Result<Payment, sqlx::Error> {
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })
-}
-
-/// The database is away or busy: later. Anything else is our fault.
-fn storage(error: &sqlx::Error) -> Problem {
-    if store::is_infrastructure(error) || store::is_retriable(error) {
-        tracing::warn!(%error, "the database cannot answer");
-        return Problem::unavailable("the database cannot answer right now", RETRY_AFTER_S);
-    }
-    tracing::error!(%error, "a request failed");
-    Problem::internal()
 }

@@ -1,7 +1,9 @@
 //! The payment gateway as this service needs it, and the adapter that speaks HTTP to one.
 
 use reqwest::StatusCode;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+pub use runtime::outside::Error;
+use runtime::outside::Outside;
+use serde::{Deserialize, Serialize};
 
 /// What is asked of a gateway. Every call names its idempotency key: the same key is the same
 /// request, so an unanswered call is repeated without fear.
@@ -61,93 +63,29 @@ pub enum Said<T> {
     No(String),
 }
 
-/// Why there is no word.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the gateway gives no answer")]
-    Unreachable(#[source] reqwest::Error),
-    #[error("the gateway is unavailable (status {0})")]
-    Unavailable(StatusCode),
-    #[error("the gateway does not take the request (status {status}, {reason})")]
-    Rejected { status: StatusCode, reason: String },
-    #[error("GATEWAY_URL is not an http or https URL")]
-    Address,
-}
-
-impl Error {
-    /// Whether the same request may fare better later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Error::Unreachable(_) | Error::Unavailable(_))
-    }
-}
-
 /// Speaks to the gateway at a base URL (`…/gateway`): `POST /authorisations`, `/captures`, `/voids`
 /// and `/refunds`.
 #[derive(Clone, Debug)]
-pub struct HttpGateway {
-    client: reqwest::Client,
-    base: String,
-}
+pub struct HttpGateway(Outside);
 
 #[derive(Serialize)]
 struct Named<'a> {
     authorisation_key: &'a str,
 }
 
-#[derive(Default, Deserialize)]
-struct Reason {
-    #[serde(default)]
-    reason: String,
-}
-
-#[derive(Deserialize)]
-struct Anything {}
-
 impl HttpGateway {
-    pub fn new(client: reqwest::Client, base: &str) -> Result<Self, Error> {
-        if !(base.starts_with("http://") || base.starts_with("https://")) {
-            return Err(Error::Address);
-        }
-        Ok(HttpGateway { client, base: base.trim_end_matches('/').to_owned() })
-    }
-
-    async fn post<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        key: &str,
-        body: &impl Serialize,
-    ) -> Result<T, Error> {
-        // The URL may hold credentials, so no error may quote it.
-        let unreachable = |error: reqwest::Error| Error::Unreachable(error.without_url());
-        let response = self
-            .client
-            .post(format!("{}/{path}", self.base))
-            .header("idempotency-key", key)
-            .json(body)
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let status = response.status();
-        if status.is_success() {
-            return response.json().await.map_err(unreachable);
-        }
-        if status.is_server_error()
-            || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
-        {
-            return Err(Error::Unavailable(status));
-        }
-        let Reason { reason } = response.json().await.unwrap_or_default();
-        Err(Error::Rejected { status, reason })
+    pub fn new(base: &str) -> Result<Self, Error> {
+        Outside::new("gateway", base).map(HttpGateway)
     }
 
     async fn settle(&self, path: &str, key: &str, authorisation_key: &str) -> Result<(), Error> {
-        self.post(path, key, &Named { authorisation_key }).await.map(|Anything {}| ())
+        self.0.tell(path, key, &Named { authorisation_key }).await
     }
 }
 
 impl Gateway for HttpGateway {
     async fn authorise(&self, key: &str, wanted: &Wanted) -> Result<Said<Authorised>, Error> {
-        said(self.post("authorisations", key, wanted).await)
+        said(self.0.post("authorisations", key, wanted).await)
     }
 
     async fn capture(&self, key: &str, authorisation_key: &str) -> Result<Said<()>, Error> {
@@ -168,7 +106,7 @@ impl Gateway for HttpGateway {
 fn said<T>(answer: Result<T, Error>) -> Result<Said<T>, Error> {
     match answer {
         Ok(yes) => Ok(Said::Yes(yes)),
-        Err(Error::Rejected { status, reason })
+        Err(Error::Rejected { status, reason, .. })
             if (status == StatusCode::PAYMENT_REQUIRED && !reason.is_empty())
                 || (status == StatusCode::CONFLICT && reason == "voided") =>
         {

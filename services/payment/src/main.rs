@@ -5,7 +5,6 @@ use contracts::payment::{AuthorisePayment, CapturePayment, RefundPayment, VoidPa
 use payment::{MIGRATOR, Payment, api, gateway::HttpGateway};
 use runtime::{
     config::{self, Redacted},
-    http_client,
     resilience::{Breaker, BreakerPolicy},
     telemetry,
 };
@@ -33,7 +32,7 @@ fn payment() -> anyhow::Result<Payment<HttpGateway>> {
     let limit = config::env("GATEWAY_TIMEOUT_MS", NonZero::new(3000_u64))?;
     tracing::info!(%url, limit_ms = limit, "gateway");
     Ok(Payment {
-        gateway: HttpGateway::new(http_client::client()?, url.expose()).context("no gateway")?,
+        gateway: HttpGateway::new(url.expose()).context("no gateway")?,
         breaker: Breaker::new("gateway", BreakerPolicy::default()),
         time_limit: Duration::from_millis(limit.get()),
     })

@@ -1,7 +1,7 @@
 //! The participant: each leg prepares an intent, calls the gateway outside any transaction, and
 //! records what the gateway said.
 
-use crate::gateway::{Authorised, Error, Gateway, Said, Wanted};
+use crate::gateway::{Authorised, Gateway, Said, Wanted};
 use contracts::{
     Never, SagaId,
     payment::{
@@ -26,12 +26,6 @@ pub struct Payment<G> {
 struct NoSuchPayment {
     order: SagaId,
     wanted: &'static str,
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        if error.is_transient() { Fault::transient(error) } else { Fault::permanent(error) }
-    }
 }
 
 impl<G: Gateway> Outside<AuthorisePayment> for Payment<G> {

@@ -284,7 +284,7 @@ impl World {
         let gateway = serve(simulator.clone().router()).await;
         let rest = serve(api::router(database.pool().clone())).await;
         let client = http_client::client().unwrap();
-        let http = HttpGateway::new(client.clone(), &format!("{gateway}/gateway")).unwrap();
+        let http = HttpGateway::new(&format!("{gateway}/gateway")).unwrap();
         let payment = Payment {
             gateway: Tapped { http, calls: AtomicU32::new(0), mute: AtomicBool::new(false) },
             breaker: Breaker::new("gateway", BreakerPolicy::default()),

@@ -11,8 +11,6 @@ use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-const RETRY_AFTER_S: u32 = 2;
-
 pub fn router(pool: PgPool) -> Router {
     Router::new()
         .route("/api/v1/shipments", get(shipments))
@@ -71,7 +69,7 @@ async fn shipments(
     .bind(query.limit.rows())
     .fetch_all(&pool)
     .await
-    .map_err(|error| storage(&error))?;
+    .map_err(store::problem)?;
     Ok(Page::cut(items, query.limit, |item| (item.created_at, item.order_id)))
 }
 
@@ -86,17 +84,7 @@ async fn shipment(
     .bind(order_id)
     .fetch_optional(&pool)
     .await
-    .map_err(|error| storage(&error))?;
+    .map_err(store::problem)?;
     let unknown = || Problem::not_found(format!("no shipment for order {order_id}"));
     found.map(Json).ok_or_else(unknown)
-}
-
-/// The database is away or busy: later. Anything else is our fault.
-fn storage(error: &sqlx::Error) -> Problem {
-    if store::is_infrastructure(error) || store::is_retriable(error) {
-        tracing::warn!(%error, "the database cannot answer");
-        return Problem::unavailable("the database cannot answer right now", RETRY_AFTER_S);
-    }
-    tracing::error!(%error, "a request failed");
-    Problem::internal()
 }

@@ -4,7 +4,6 @@ use anyhow::Context as _;
 use contracts::shipping::{BookShipment, CancelShipment};
 use runtime::{
     config::{self, Redacted},
-    http_client,
     resilience::{Breaker, BreakerPolicy},
     telemetry,
 };
@@ -31,7 +30,7 @@ fn shipping() -> anyhow::Result<Shipping<HttpCarrier>> {
     let limit = config::env("CARRIER_TIMEOUT_MS", NonZero::new(3000_u64))?;
     tracing::info!(%url, limit_ms = limit, "carrier");
     Ok(Shipping {
-        carrier: HttpCarrier::new(http_client::client()?, url.expose()).context("no carrier")?,
+        carrier: HttpCarrier::new(url.expose()).context("no carrier")?,
         breaker: Breaker::new("carrier", BreakerPolicy::default()),
         time_limit: Duration::from_millis(limit.get()),
     })

@@ -1,7 +1,7 @@
 //! The participant: each leg prepares an intent, calls the carrier outside any transaction, and
 //! records what the carrier said.
 
-use crate::carrier::{Booked, Carrier, Error, Said, Wanted};
+use crate::carrier::{Booked, Carrier, Said, Wanted};
 use contracts::{
     Never,
     shipping::{BookShipment, CancelShipment, ShipmentBooked, Undeliverable},
@@ -16,12 +16,6 @@ pub struct Shipping<C> {
     pub breaker: Breaker,
     /// For each call to the carrier.
     pub time_limit: Duration,
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        if error.is_transient() { Fault::transient(error) } else { Fault::permanent(error) }
-    }
 }
 
 impl<C: Carrier> Outside<BookShipment> for Shipping<C> {

@@ -185,7 +185,7 @@ impl World {
         let outside = serve(simulator.clone().router()).await;
         let rest = serve(api::router(database.pool().clone())).await;
         let client = http_client::client().unwrap();
-        let http = HttpCarrier::new(client.clone(), &format!("{outside}/carrier")).unwrap();
+        let http = HttpCarrier::new(&format!("{outside}/carrier")).unwrap();
         let shipping = Shipping {
             carrier: Tapped { http, calls: AtomicU32::new(0), mute: AtomicBool::new(false) },
             breaker: Breaker::new("carrier", BreakerPolicy::default()),

@@ -13,6 +13,7 @@ pub mod failpoint;
 pub mod health;
 pub mod http;
 pub mod http_client;
+pub mod outside;
 pub mod page;
 pub mod resilience;
 pub mod sabotage;

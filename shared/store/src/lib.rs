@@ -10,11 +10,13 @@ pub mod inbox;
 pub mod migrate;
 pub mod outbox;
 mod pool;
+mod problem;
 pub mod relay;
 pub mod seen;
 
 pub use failure::{is_infrastructure, is_retriable};
 pub use pool::{Error, options, pool};
+pub use problem::problem;
 
 /// The tables of every participant, as the first migration of each service repeats them.
 pub const PARTICIPANT_SQL: &str = include_str!("../participant.sql");

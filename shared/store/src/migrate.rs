@@ -2,7 +2,7 @@
 //! a service only looks whether its database is what it was built for.
 
 use crate::pool;
-use runtime::config::Redacted;
+use runtime::{config::Redacted, health::Part, resilience::Backoff, shutdown::Shutdown};
 use sqlx::{Connection, PgPool, Row, migrate::Migrator, postgres::PgConnection};
 use std::{collections::HashMap, time::Duration};
 
@@ -73,6 +73,37 @@ pub async fn verify(pool: &PgPool, migrator: &Migrator) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Waits until [`verify`] finds nothing amiss, and says in `part` what it waits for. `false` when a
+/// stop began before.
+pub async fn in_order(
+    pool: &PgPool,
+    migrator: &Migrator,
+    part: &Part,
+    shutdown: &Shutdown,
+) -> bool {
+    let mut delays = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    loop {
+        match verify(pool, migrator).await {
+            Ok(()) => {
+                part.up();
+                return true;
+            }
+            Err(error) if error.is_infrastructure() => {
+                tracing::warn!(%error, "database away: waiting for it");
+                part.down("the database does not answer");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "migrations are not in order: waiting for them");
+                part.down(error.to_string());
+            }
+        }
+        tokio::select! {
+            () = delays.wait() => {}
+            () = shutdown.begun() => return false,
+        }
+    }
 }
 
 async fn applied(pool: &PgPool) -> Result<HashMap<i64, (bool, Vec<u8>)>, Error> {

@@ -131,6 +131,12 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+impl From<runtime::outside::Error> for Fault {
+    fn from(error: runtime::outside::Error) -> Self {
+        if error.is_transient() { Fault::transient(error) } else { Fault::permanent(error) }
+    }
+}
+
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
         Fault::permanent(error)

@@ -9,11 +9,10 @@ use messaging::{Amqp, Consumer, Publisher, Topology, command_queue, event_queue}
 use runtime::{
     health::{Health, Part},
     http,
-    resilience::Backoff,
     shutdown::Shutdown,
 };
-use sqlx::{PgPool, migrate::Migrator};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use sqlx::migrate::Migrator;
+use std::{net::IpAddr, sync::Arc};
 use store::relay::Relay;
 use tokio::task::JoinSet;
 
@@ -95,8 +94,14 @@ impl Queues {
     async fn run(self, publisher: Publisher, shutdown: Shutdown) -> Result<(), Error> {
         let Queues { desk, settings, amqp, health, database, schema, queued, migrator, relay } =
             self;
-        if !in_order(&database.pool, migrator, &schema, &shutdown).await {
-            return Ok(());
+        match migrator {
+            Some(migrator) => {
+                let pool = &database.pool;
+                if !store::migrate::in_order(pool, migrator, &schema, &shutdown).await {
+                    return Ok(());
+                }
+            }
+            None => schema.up(),
         }
         database.up();
         let name = desk.name;
@@ -143,39 +148,5 @@ impl Queues {
             ended.map_err(|_| Error::Ended)?;
         }
         Ok(())
-    }
-}
-
-/// Waits until the database is what this build needs. `false` when a stop began before.
-async fn in_order(
-    pool: &PgPool,
-    migrator: Option<&'static Migrator>,
-    part: &Part,
-    shutdown: &Shutdown,
-) -> bool {
-    let mut delays = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    loop {
-        let verified = match migrator {
-            Some(migrator) => store::migrate::verify(pool, migrator).await,
-            None => Ok(()),
-        };
-        match verified {
-            Ok(()) => {
-                part.up();
-                return true;
-            }
-            Err(error) if error.is_infrastructure() => {
-                tracing::warn!(%error, "database away: waiting for it");
-                part.down("the database does not answer");
-            }
-            Err(error) => {
-                tracing::warn!(%error, "migrations are not in order: waiting for them");
-                part.down(error.to_string());
-            }
-        }
-        tokio::select! {
-            () = delays.wait() => {}
-            () = shutdown.begun() => return false,
-        }
     }
 }

@@ -100,6 +100,12 @@ impl Problem {
             .detail("something went wrong on our side; the log has the cause under the request id")
     }
 
+    /// Our fault, with its cause, which is logged here.
+    pub fn fault(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "a request failed");
+        Self::internal()
+    }
+
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.document.detail = Some(detail.into());
         self
