@@ -16,7 +16,7 @@ use runtime::{
     shutdown::Shutdown,
 };
 use saga_core::Catalogue;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::task::JoinSet;
 
 #[derive(Debug, thiserror::Error)]
