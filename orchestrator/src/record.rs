@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 /// Why a saga goes back, as stored and shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// `refused`, `faulted`, `unanswered`, `cancelled` or `deadline-passed`.
+    /// `refused`, `faulted`, `unanswered`, `cancelled`, `deadline-passed` or `forced`.
     pub cause: String,
     /// The step that turned the saga round, if one did.
     pub step: Option<String>,
@@ -201,11 +201,12 @@ impl Record {
                 let attempts = plan.step(step).action.attempts;
                 format!("{name} was not answered in {attempts} attempts")
             }
-            Cause::Cancelled => {
+            Cause::Cancelled | Cause::Forced => {
+                let what = if cause == Cause::Forced { "forced back" } else { "cancelled" };
                 let why = detail.as_ref().and_then(|detail| detail.get("reason"));
                 match why.and_then(|why| why.as_str()) {
-                    Some(why) => format!("cancelled: {why}"),
-                    None => "cancelled".into(),
+                    Some(why) => format!("{what}: {why}"),
+                    None => what.into(),
                 }
             }
             Cause::DeadlinePassed => "the saga's deadline passed".into(),

@@ -202,6 +202,15 @@ impl Line {
             "cancel-requested" => Event::CancelRequested,
             "deadline-passed" => Event::DeadlinePassed,
             "resume-requested" => Event::ResumeRequested,
+            "retry-requested" => {
+                let (step, leg, _) = leg()?;
+                Event::RetryRequested { step, leg }
+            }
+            "skip-requested" => {
+                let (step, leg, _) = leg()?;
+                Event::SkipRequested { step, leg }
+            }
+            "force-compensate-requested" => Event::ForceCompensateRequested,
             _ => return None,
         })
     }

@@ -157,6 +157,7 @@ fn phase(plan: &Plan, state: &str, reason: Option<&Reason>) -> Option<Phase> {
             ("unanswered", Some(step)) => Cause::Unanswered(step),
             ("cancelled", None) => Cause::Cancelled,
             ("deadline-passed", None) => Cause::DeadlinePassed,
+            ("forced", None) => Cause::Forced,
             _ => return None,
         })
     };

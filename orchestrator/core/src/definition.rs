@@ -33,12 +33,15 @@ pub struct Definition<D> {
 
 type Render<D> = Box<dyn Fn(&D, &Why) -> Result<Vec<u8>, serde_json::Error> + Send + Sync>;
 type Learn<D> = Box<dyn Fn(&mut D, &[u8]) -> Result<(), serde_json::Error> + Send + Sync>;
+type Fits = fn(&[u8]) -> Result<(), serde_json::Error>;
 type Describe = fn(&[u8]) -> Result<String, serde_json::Error>;
 
 struct Mapping<D> {
     action: Render<D>,
     compensation: Option<Render<D>>,
     learn: Option<Learn<D>>,
+    fits: Fits,
+    undo_fits: Option<Fits>,
     refusal: Describe,
 }
 
@@ -64,6 +67,8 @@ pub fn step<D: Saga, C: Command>(name: &'static str, command: fn(&D) -> C) -> St
             action: Box::new(move |data, _| serde_json::to_vec(&command(data))),
             compensation: None,
             learn: None,
+            fits: |body| serde_json::from_slice::<C::Reply>(body).map(drop),
+            undo_fits: None,
             refusal: |body| serde_json::from_slice::<C::Refusal>(body).map(|why| why.to_string()),
         },
         types: PhantomData,
@@ -135,7 +140,11 @@ impl<D: Saga, C: Command> Step<D, C, NoUndo> {
             name: self.name,
             action: self.action,
             compensation: Some(compensation),
-            mapping: Mapping { compensation: Some(render), ..self.mapping },
+            mapping: Mapping {
+                compensation: Some(render),
+                undo_fits: Some(|body| serde_json::from_slice::<U::Reply>(body).map(drop)),
+                ..self.mapping
+            },
             types: PhantomData,
         }
     }
@@ -316,6 +325,15 @@ impl<D: Saga> Defined for Definition<D> {
         let mut known: D = serde_json::from_slice(data).map_err(misfit("the saga's data"))?;
         learn(&mut known, reply).map_err(misfit("the reply"))?;
         serde_json::to_vec(&known).map(Some).map_err(misfit("the saga's data"))
+    }
+
+    fn fits(&self, step: StepIndex, leg: Leg, reply: &[u8]) -> Result<(), MappingError> {
+        let mapping = &self.mappings[step.get()];
+        let fits = match leg {
+            Leg::Action => mapping.fits,
+            Leg::Compensation => mapping.undo_fits.unwrap_or(mapping.fits),
+        };
+        fits(reply).map_err(misfit("the reply"))
     }
 
     fn refusal(&self, step: StepIndex, body: &[u8]) -> Result<String, MappingError> {

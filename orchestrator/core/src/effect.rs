@@ -38,6 +38,14 @@ pub enum Ignored {
     AlreadyCompensating,
     /// There is nothing parked to resume.
     NothingParked,
+    /// The leg is not waited for.
+    NotAwaited,
+    /// The leg is being asked: whether it is done may yet be answered.
+    StillAsked,
+    /// The pivot has not been asked for: a cancel undoes the saga.
+    PivotNotAsked,
+    /// The pivot is done: from there only forward.
+    PivotDone,
 }
 
 impl Ignored {
@@ -48,6 +56,10 @@ impl Ignored {
             Ignored::PastPivot => "past-pivot",
             Ignored::AlreadyCompensating => "already-compensating",
             Ignored::NothingParked => "nothing-parked",
+            Ignored::NotAwaited => "not-awaited",
+            Ignored::StillAsked => "still-asked",
+            Ignored::PivotNotAsked => "pivot-not-asked",
+            Ignored::PivotDone => "pivot-done",
         }
     }
 }

@@ -15,4 +15,11 @@ pub enum Event {
     DeadlinePassed,
     /// An operator wants parked legs asked again, with a fresh budget.
     ResumeRequested,
+    /// An operator wants this one leg asked again now, with a fresh budget, parked or not.
+    RetryRequested { step: StepIndex, leg: Leg },
+    /// An operator vouches for a parked leg: it is done, by hand or as is known from elsewhere.
+    SkipRequested { step: StepIndex, leg: Leg },
+    /// An operator vouches that the parked pivot has not happened (or undoes it by hand), and wants
+    /// the saga undone.
+    ForceCompensateRequested,
 }

@@ -27,7 +27,10 @@ pub const OF_A_STATE: &[Invariant] = &[
     Invariant { name: "S-1 completed means every step is done", holds: completed_is_all_done },
     Invariant { name: "S-2 compensated means nothing is left", holds: compensated_is_nothing_left },
     Invariant { name: "S-3 a stage begins after the stages before it", holds: stages_go_in_order },
-    Invariant { name: "S-4 an asked pivot never goes back unrefused", holds: pivot_is_no_return },
+    Invariant {
+        name: "S-4 an asked pivot only goes back refused, or forced",
+        holds: pivot_is_no_return,
+    },
     Invariant { name: "S-5 undoing goes in reverse order of stages", holds: undo_in_reverse },
     Invariant { name: "S-6 an open saga waits for something", holds: open_waits },
     Invariant { name: "S-7 nothing is undone while running", holds: running_undoes_nothing },
@@ -72,14 +75,19 @@ fn is_backward(from: Phase, to: Phase) -> bool {
     }
 }
 
-/// Pending → acting → done or refused → undoing → undone; a read-only step is dropped at once.
+/// Pending → acting → done or refused → undoing → undone; a read-only step is dropped at once, and
+/// so is a pivot that an operator vouches for.
 fn follows(plan: &Plan, step: StepIndex, from: StepState, to: StepState) -> bool {
     use StepState::{Acting, Done, Pending, Refused, Undoing, Undone};
     match (from, to) {
         (Acting(was), Acting(is)) | (Undoing(was), Undoing(is)) => is.attempt >= was.attempt,
         (Pending, Pending | Acting(_)) => true,
         (Acting(_), Done | Refused | Undoing(_)) => true,
-        (Acting(_), Undone) => plan.step(step).kind == StepKind::ReadOnly,
+        (Acting(was), Undone) => match plan.step(step).kind {
+            StepKind::ReadOnly => true,
+            StepKind::Pivot => was.flight == Flight::Parked,
+            StepKind::Compensatable | StepKind::Retriable => false,
+        },
         (Done, Done | Undoing(_)) => true,
         (Refused, Refused) => true,
         (Undoing(_), Undone) => true,
@@ -133,7 +141,13 @@ fn stages_go_in_order(plan: &Plan, state: &State) -> bool {
 
 fn pivot_is_no_return(plan: &Plan, state: &State) -> bool {
     let turned = matches!(state.phase, Phase::Compensating(_) | Phase::Compensated(_));
-    !turned || matches!(state.step(plan.pivot()), StepState::Pending | StepState::Refused)
+    let pivot = state.step(plan.pivot());
+    match state.phase {
+        Phase::Compensating(Cause::Forced) | Phase::Compensated(Cause::Forced) => {
+            pivot == StepState::Undone
+        }
+        _ => !turned || matches!(pivot, StepState::Pending | StepState::Refused),
+    }
 }
 
 fn undo_in_reverse(plan: &Plan, state: &State) -> bool {
@@ -193,7 +207,8 @@ fn refusals_are_legal(plan: &Plan, state: &State) -> bool {
 fn undo_is_defined(plan: &Plan, state: &State) -> bool {
     plan.steps().all(|(step, spec)| match state.step(step) {
         StepState::Undoing(_) => spec.kind == StepKind::Compensatable,
-        StepState::Undone => matches!(spec.kind, StepKind::Compensatable | StepKind::ReadOnly),
+        // A pivot only by force: S-4.
+        StepState::Undone => spec.kind != StepKind::Retriable,
         _ => true,
     })
 }
@@ -208,6 +223,6 @@ fn cause_fits(plan: &Plan, state: &State) -> bool {
             let undone = matches!(state.step(step), StepState::Undoing(_) | StepState::Undone);
             undone && plan.step(step).kind != StepKind::Pivot
         }
-        Cause::Cancelled | Cause::DeadlinePassed => true,
+        Cause::Cancelled | Cause::DeadlinePassed | Cause::Forced => true,
     }
 }

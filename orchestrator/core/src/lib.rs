@@ -30,6 +30,10 @@
 //! 8. Cancel is honoured before the pivot and refused, with a reason, from there on.
 //! 9. Budgets never leak from an action into its compensation.
 //!
+//! An operator can ask for what no participant says: see [`Verb`]. To vouch for an outcome (skip,
+//! force-compensate) is possible once a leg is parked, never while it is being asked; and rule 4
+//! holds for operators, too: a pivot that is done is not undone.
+//!
 //! ```
 //! use saga_core::{Event, Plan, Transition, start, transition};
 //! use contracts::{Leg, Outcome};
@@ -51,6 +55,7 @@
 //! # Ok::<(), saga_core::ShapeError>(())
 //! ```
 
+mod budgets;
 mod catalogue;
 pub mod definition;
 mod diagram;
@@ -61,7 +66,9 @@ mod plan;
 mod retry;
 mod state;
 mod transition;
+mod verb;
 
+pub use budgets::Budgets;
 pub use catalogue::{Catalogue, Defined, MappingError, Why};
 pub use definition::{Definition, Saga, Version, saga, step};
 pub use diagram::mermaid;
@@ -71,3 +78,4 @@ pub use plan::{LegSpec, MAX_STEPS, Plan, ShapeError, StepIndex, StepKind, StepSp
 pub use retry::Retry;
 pub use state::{Cause, Ending, Flight, Phase, State, StepState, Try, Wait};
 pub use transition::{start, transition};
+pub use verb::{Verb, verbs};

@@ -191,6 +191,10 @@ impl Plan {
         self.indices(0..self.steps.len()).zip(&self.steps)
     }
 
+    pub(crate) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepSpec> {
+        self.steps.iter_mut()
+    }
+
     pub fn step(&self, index: StepIndex) -> &StepSpec {
         &self.steps[index.get()]
     }

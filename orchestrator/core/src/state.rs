@@ -31,6 +31,8 @@ pub enum Cause {
     Unanswered(StepIndex),
     Cancelled,
     DeadlinePassed,
+    /// An operator vouched that the pivot, asked for and not answered, has not happened.
+    Forced,
 }
 
 impl Cause {
@@ -41,6 +43,7 @@ impl Cause {
             Cause::Unanswered(_) => "unanswered",
             Cause::Cancelled => "cancelled",
             Cause::DeadlinePassed => "deadline-passed",
+            Cause::Forced => "forced",
         }
     }
 
@@ -48,7 +51,7 @@ impl Cause {
     pub fn step(self) -> Option<StepIndex> {
         match self {
             Cause::Refused(step) | Cause::Faulted(step) | Cause::Unanswered(step) => Some(step),
-            Cause::Cancelled | Cause::DeadlinePassed => None,
+            Cause::Cancelled | Cause::DeadlinePassed | Cause::Forced => None,
         }
     }
 }

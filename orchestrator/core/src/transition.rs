@@ -28,6 +28,12 @@ pub fn transition(plan: &Plan, state: &State, event: Event) -> Transition {
             Err(Ignored::AlreadyCompensating)
         }
         (_, Event::ResumeRequested) => saga.resume(),
+        (_, Event::RetryRequested { step, leg }) => saga.retry(step, leg),
+        (_, Event::SkipRequested { step, leg }) => saga.skip(step, leg),
+        (Phase::Running, Event::ForceCompensateRequested) => saga.force_compensate(),
+        (Phase::Compensating(_), Event::ForceCompensateRequested) => {
+            Err(Ignored::AlreadyCompensating)
+        }
     };
     match outcome {
         Ok(()) => Transition::Moved(saga.moved()),
@@ -66,17 +72,10 @@ impl Mover<'_> {
         let under_way = self.under_way(step, leg)?;
         let kind = self.plan.step(step).kind;
         match (leg, outcome) {
-            (Leg::Action, Outcome::Done) => {
-                self.state.set(step, StepState::Done);
-                self.advance();
-            }
+            (_, Outcome::Done) => self.done(step, leg),
             (Leg::Action, Outcome::Refused) if kind.may_refuse() => {
                 self.state.set(step, StepState::Refused);
                 self.go_back(Cause::Refused(step));
-            }
-            (Leg::Compensation, Outcome::Done) => {
-                self.state.set(step, StepState::Undone);
-                self.retreat();
             }
             // A fault speaks for its own attempt; and a refusal from whom may not refuse is a fault.
             (_, Outcome::Faulted | Outcome::Refused) => {
@@ -87,6 +86,19 @@ impl Mover<'_> {
             }
         }
         Ok(())
+    }
+
+    fn done(&mut self, step: StepIndex, leg: Leg) {
+        match leg {
+            Leg::Action => {
+                self.state.set(step, StepState::Done);
+                self.advance();
+            }
+            Leg::Compensation => {
+                self.state.set(step, StepState::Undone);
+                self.retreat();
+            }
+        }
     }
 
     /// The participant has retried as long as it may. Before the pivot that ends the way forward;
@@ -125,10 +137,51 @@ impl Mover<'_> {
             return Err(Ignored::NothingParked);
         }
         for wait in parked {
-            let budget = self.budget(wait.step, wait.leg);
-            let attempt = wait.attempt.saturating_add(1);
-            self.send(wait.step, wait.leg, Try { attempt, ..budget });
+            self.ask_again(wait.step, wait.leg, wait.attempt);
         }
+        Ok(())
+    }
+
+    fn retry(&mut self, step: StepIndex, leg: Leg) -> Result<(), Ignored> {
+        let under_way = self.under_way(step, leg).map_err(|_| Ignored::NotAwaited)?;
+        self.ask_again(step, leg, under_way.attempt);
+        Ok(())
+    }
+
+    /// The next attempt, with a fresh budget.
+    fn ask_again(&mut self, step: StepIndex, leg: Leg, attempt: u16) {
+        let budget = self.budget(step, leg);
+        self.send(step, leg, Try { attempt: attempt.saturating_add(1), ..budget });
+    }
+
+    /// Only what is parked can be vouched for. While a leg is being asked the participant may be
+    /// doing it at this moment: done by hand as well it would be done twice. So no compensatable
+    /// action is ever skipped (they do not park), and no compensation ever undoes a mere promise.
+    fn skip(&mut self, step: StepIndex, leg: Leg) -> Result<(), Ignored> {
+        self.parked(step, leg)?;
+        self.done(step, leg);
+        Ok(())
+    }
+
+    fn parked(&self, step: StepIndex, leg: Leg) -> Result<(), Ignored> {
+        match self.under_way(step, leg) {
+            Ok(Try { flight: Flight::Parked, .. }) => Ok(()),
+            Ok(_) => Err(Ignored::StillAsked),
+            Err(_) => Err(Ignored::NotAwaited),
+        }
+    }
+
+    /// Back from a pivot of which nobody knows whether it happened, on an operator's word. As with
+    /// a skip the pivot must be parked: an attempt under way could still take effect.
+    fn force_compensate(&mut self) -> Result<(), Ignored> {
+        let pivot = self.plan.pivot();
+        match self.state.step(pivot) {
+            StepState::Pending => return Err(Ignored::PivotNotAsked),
+            StepState::Acting(_) => self.parked(pivot, Leg::Action)?,
+            _ => return Err(Ignored::PivotDone),
+        }
+        self.state.set(pivot, StepState::Undone);
+        self.go_back(Cause::Forced);
         Ok(())
     }
 

@@ -102,6 +102,16 @@ fn answer(saga: SagaId, verdict: &Verdict) -> Result<Response, Problem> {
         }
         Verdict::Ignored(Ignored::AlreadyCompensating) => "the saga is on its way back already",
         Verdict::Ignored(Ignored::NothingParked) => "nothing of the saga is parked",
+        Verdict::Ignored(Ignored::NotAwaited) => "that leg is not waited for",
+        Verdict::Ignored(Ignored::StillAsked) => {
+            "it is still being asked; once parked it can be vouched for"
+        }
+        Verdict::Ignored(Ignored::PivotNotAsked) => {
+            "the pivot has not been asked for; cancel undoes the saga"
+        }
+        Verdict::Ignored(Ignored::PivotDone) => {
+            "the pivot is done; from there on the saga only goes forward"
+        }
         _ => {
             let body = Json(json!({ "saga_id": saga, "accepted": true }));
             return Ok((StatusCode::ACCEPTED, body).into_response());

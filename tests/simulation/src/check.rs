@@ -92,7 +92,7 @@ impl World {
                 Cause::Faulted(_) => self.tally.count(Fault::Faulted),
                 Cause::Unanswered(_) => self.tally.count(Fault::Unanswered),
                 Cause::DeadlinePassed => self.tally.count(Fault::DeadlinePassed),
-                Cause::Cancelled => {}
+                Cause::Cancelled | Cause::Forced => {}
             }
         }
         let parked = |state: &State| state.waits().filter(|w| w.flight == Flight::Parked).count();

@@ -3,8 +3,8 @@
 use crate::{walk::Rule, world::Participants};
 use contracts::{Leg, Outcome};
 use saga_core::{
-    Event, Flight, Ignored, Moved, Phase, Plan, State, StepIndex, StepKind, StepState, Transition,
-    Try, Wait, transition,
+    Cause, Effect, Event, Flight, Ignored, Moved, Phase, Plan, State, StepIndex, StepKind,
+    StepState, Transition, Try, Wait, transition,
 };
 
 pub const ALL: &[(&str, Rule, Participants)] = &[
@@ -24,6 +24,17 @@ pub const ALL: &[(&str, Rule, Participants)] = &[
     ("a parallel stage is left too early", stage_left_early, Participants::Honest),
     ("a wake-up does nothing", wake_up_ignored, Participants::Honest),
     ("a parked saga cannot be resumed", resume_ignored, Participants::Honest),
+    ("a retry keeps the spent budget", retry_keeps_budget, Participants::Honest),
+    ("a retry counts from 1 again", retry_counts_anew, Participants::Honest),
+    ("a retry asks what is not waited for", retry_of_anything, Participants::Honest),
+    ("a leg that is being asked is skipped", skip_of_asked, Participants::Honest),
+    ("a parked leg cannot be skipped", skip_ignored, Participants::Honest),
+    ("a skipped compensation skips the others", skip_ends_it, Participants::Honest),
+    ("a pivot that is being asked is forced back", force_of_asked, Participants::Honest),
+    ("a done pivot is forced back", force_of_done, Participants::Honest),
+    ("a saga that is forced back undoes nothing", force_undoes_nothing, Participants::Honest),
+    ("a forced pivot is left acting", force_leaves_pivot, Participants::Honest),
+    ("a saga that has ended is retried", retry_after_end, Participants::Honest),
     ("participants have no inbox", transition, Participants::WithoutInbox),
     ("participants have no barrier", transition, Participants::WithoutBarrier),
     ("participants leave effects in doubt", transition, Participants::WithoutSettlement),
@@ -249,5 +260,148 @@ fn resume_ignored(plan: &Plan, state: &State, event: Event) -> Transition {
     match event {
         Event::ResumeRequested => Transition::Ignored(Ignored::NothingParked),
         _ => transition(plan, state, event),
+    }
+}
+
+/// Moves as the rules do, and then changes what the step has become.
+fn after(
+    plan: &Plan,
+    state: &State,
+    event: Event,
+    edit: impl Fn(StepIndex, StepState) -> StepState,
+) -> Transition {
+    match transition(plan, state, event) {
+        Transition::Moved(moved) => {
+            let state = edited(plan, &moved.state, edit);
+            Transition::Moved(Moved { state, ..moved })
+        }
+        ignored => ignored,
+    }
+}
+
+fn retry_keeps_budget(plan: &Plan, state: &State, event: Event) -> Transition {
+    let Event::RetryRequested { step, .. } = event else { return transition(plan, state, event) };
+    let (StepState::Acting(was) | StepState::Undoing(was)) = state.step(step) else {
+        return transition(plan, state, event);
+    };
+    after(plan, state, event, |at, now| match now {
+        StepState::Acting(it) if at == step => StepState::Acting(Try { left: was.left, ..it }),
+        StepState::Undoing(it) if at == step => StepState::Undoing(Try { left: was.left, ..it }),
+        _ => now,
+    })
+}
+
+fn retry_counts_anew(plan: &Plan, state: &State, event: Event) -> Transition {
+    let Event::RetryRequested { step, .. } = event else { return transition(plan, state, event) };
+    after(plan, state, event, |at, now| match now {
+        StepState::Acting(it) if at == step => StepState::Acting(Try { attempt: 1, ..it }),
+        StepState::Undoing(it) if at == step => StepState::Undoing(Try { attempt: 1, ..it }),
+        _ => now,
+    })
+}
+
+fn retry_of_anything(plan: &Plan, state: &State, event: Event) -> Transition {
+    match (event, transition(plan, state, event)) {
+        (Event::RetryRequested { step, leg: Leg::Action }, Transition::Ignored(_))
+            if state.step(step) == StepState::Done =>
+        {
+            let effects = vec![Effect::Invoke { step, leg: Leg::Action, attempt: 2 }];
+            Transition::Moved(Moved { state: *state, effects })
+        }
+        (_, other) => other,
+    }
+}
+
+/// As if the leg were answered with done, whatever it is at.
+fn skip_of_asked(plan: &Plan, state: &State, event: Event) -> Transition {
+    match event {
+        Event::SkipRequested { step, leg } => {
+            transition(plan, state, replied(step, leg, 1, Outcome::Done))
+        }
+        _ => transition(plan, state, event),
+    }
+}
+
+fn skip_ignored(plan: &Plan, state: &State, event: Event) -> Transition {
+    match event {
+        Event::SkipRequested { .. } => Transition::Ignored(Ignored::StillAsked),
+        _ => transition(plan, state, event),
+    }
+}
+
+fn skip_ends_it(plan: &Plan, state: &State, event: Event) -> Transition {
+    match (event, transition(plan, state, event)) {
+        (Event::SkipRequested { leg: Leg::Compensation, .. }, Transition::Moved(moved)) => {
+            let Phase::Compensating(cause) = moved.state.phase else {
+                return Transition::Moved(moved);
+            };
+            let steps = plan.steps().map(|(step, _)| (step, StepState::Undone));
+            let state = State::restore(Phase::Compensated(cause), steps);
+            Transition::Moved(Moved { state, effects: Vec::new() })
+        }
+        (_, other) => other,
+    }
+}
+
+fn force_of_asked(plan: &Plan, state: &State, event: Event) -> Transition {
+    let pivot = plan.pivot();
+    let parked = edited(plan, state, |step, was| match was {
+        StepState::Acting(it) if step == pivot => {
+            StepState::Acting(Try { left: 0, flight: Flight::Parked, ..it })
+        }
+        _ => was,
+    });
+    match event {
+        Event::ForceCompensateRequested => transition(plan, &parked, event),
+        _ => transition(plan, state, event),
+    }
+}
+
+fn force_of_done(plan: &Plan, state: &State, event: Event) -> Transition {
+    let pivot = plan.pivot();
+    match (event, transition(plan, state, event)) {
+        (Event::ForceCompensateRequested, Transition::Ignored(Ignored::PivotDone)) => {
+            let asked = edited(plan, state, |step, was| match was {
+                _ if step == pivot => {
+                    StepState::Acting(Try { attempt: 1, left: 0, flight: Flight::Parked })
+                }
+                _ if plan.stage_of(step) > plan.stage_of(pivot) => StepState::Pending,
+                _ => was,
+            });
+            transition(plan, &asked, event)
+        }
+        (_, other) => other,
+    }
+}
+
+fn force_undoes_nothing(plan: &Plan, state: &State, event: Event) -> Transition {
+    match (event, transition(plan, state, event)) {
+        (Event::ForceCompensateRequested, Transition::Moved(moved)) => {
+            let steps: Vec<_> =
+                plan.steps().map(|(step, _)| (step, moved.state.step(step))).collect();
+            let state = State::restore(Phase::Compensated(Cause::Forced), steps);
+            Transition::Moved(Moved { state, effects: Vec::new() })
+        }
+        (_, other) => other,
+    }
+}
+
+fn force_leaves_pivot(plan: &Plan, state: &State, event: Event) -> Transition {
+    let pivot = plan.pivot();
+    let was = state.step(pivot);
+    match event {
+        Event::ForceCompensateRequested => {
+            after(plan, state, event, |step, now| if step == pivot { was } else { now })
+        }
+        _ => transition(plan, state, event),
+    }
+}
+
+fn retry_after_end(plan: &Plan, state: &State, event: Event) -> Transition {
+    match (event, transition(plan, state, event)) {
+        (Event::RetryRequested { .. }, Transition::Ignored(Ignored::Over)) => {
+            Transition::Moved(Moved { state: *state, effects: Vec::new() })
+        }
+        (_, other) => other,
     }
 }

@@ -1,11 +1,12 @@
 //! Breadth-first through all worlds, with a look from every saga state at how it can end.
 
 use crate::world::{Participants, World};
-use contracts::Outcome;
+use contracts::{Leg, Outcome};
 use saga_core::{
-    Event, Flight, Ignored, Moved, Phase, Plan, State, Transition, Wait,
+    Effect, Event, Flight, Ignored, Moved, Phase, Plan, State, StepIndex, StepState, Transition,
+    Try, Verb, Wait,
     invariants::{check, check_move},
-    start,
+    start, verbs,
 };
 use std::collections::HashSet;
 
@@ -70,6 +71,7 @@ impl Walk<'_> {
         if self.states.insert(world.saga) {
             self.can_rest(world.saga)?;
             self.deadline_is_like_cancel(&world.saga)?;
+            self.verbs_are_what_moves(&world.saga)?;
         }
         self.frontier.push(world);
         Ok(())
@@ -123,21 +125,40 @@ impl Walk<'_> {
         worlds.push(self.apply(world, Event::CancelRequested)?);
         if world.saga.parked().is_some() {
             self.parked_can_leave(world)?;
-            if !world.resumed {
-                let mut resumed = self.apply(world, Event::ResumeRequested)?;
-                resumed.resumed = true;
-                worlds.push(resumed);
+            if !world.operated {
+                worlds.extend(self.operate(world)?);
             }
         }
         Ok(worlds)
     }
 
-    /// A parked leg leaves by an operator's resume or by a late answer.
+    /// The worlds after an operator has stepped in. To ask a leg again that is not parked is like
+    /// its wake-up with a longer budget: that is checked once per state.
+    fn operate(&self, world: &World) -> Result<Vec<World>, String> {
+        let mut worlds = Vec::new();
+        for verb in verbs(self.plan, &world.saga) {
+            if verb == Verb::Cancel {
+                continue;
+            }
+            let mut then = self.apply(world, verb.event())?;
+            then.operated = true;
+            worlds.push(match verb {
+                Verb::Skip { step, leg } => then.by_hand(step, leg),
+                Verb::ForceCompensate => then.by_hand(self.plan.pivot(), Leg::Compensation),
+                _ => then,
+            });
+        }
+        Ok(worlds)
+    }
+
+    /// A parked leg leaves by an operator's word or by a late answer.
     fn parked_can_leave(&self, world: &World) -> Result<(), String> {
         let parked = world.saga.waits().filter(|wait| wait.flight == Flight::Parked);
         for Wait { step, leg, attempt, .. } in parked {
             let late = Event::Replied { step, leg, attempt, outcome: Outcome::Done };
-            for event in [late, Event::ResumeRequested] {
+            let retry = Event::RetryRequested { step, leg };
+            let skip = Event::SkipRequested { step, leg };
+            for event in [late, Event::ResumeRequested, retry, skip] {
                 if let Transition::Ignored(why) = (self.rule)(self.plan, &world.saga, event) {
                     return Err(format!("L-3 parked for ever: {event:?} is ignored as {why:?}"));
                 }
@@ -209,6 +230,74 @@ impl Walk<'_> {
         alike.then_some(()).ok_or_else(|| format!("L-8 deadline and cancel differ: {saga:?}"))
     }
 
+    /// The verbs that the core lists are those that move the saga, and they are the ones that are
+    /// written here a second time, in other words.
+    fn verbs_are_what_moves(&self, saga: &State) -> Result<(), String> {
+        let listed = verbs(self.plan, saga);
+        let pivot = self.plan.pivot();
+        let waits = |of: (StepIndex, Leg)| saga.waits().find(|wait| (wait.step, wait.leg) == of);
+        let parked = |of| waits(of).is_some_and(|wait| wait.flight == Flight::Parked);
+        let running = saga.phase == Phase::Running;
+        for verb in every_verb(self.plan) {
+            let meant = match verb {
+                Verb::Cancel => running && saga.step(pivot) == StepState::Pending,
+                Verb::Resume => saga.parked().is_some(),
+                Verb::Retry { step, leg } => waits((step, leg)).is_some(),
+                Verb::Skip { step, leg } => parked((step, leg)),
+                Verb::ForceCompensate => running && parked((pivot, Leg::Action)),
+            };
+            let Transition::Moved(Moved { state, effects }) =
+                (self.rule)(self.plan, saga, verb.event())
+            else {
+                match meant || listed.contains(&verb) {
+                    true => return Err(format!("V-1 {verb:?} is legal and ignored: {saga:?}")),
+                    false => continue,
+                }
+            };
+            if !meant || !listed.contains(&verb) {
+                return Err(format!("V-2 {verb:?} is not legal and moves: {saga:?}"));
+            }
+            check_move(self.plan, saga, &state)
+                .map_err(|broken| format!("{broken} by {verb:?}: {saga:?}"))?;
+            self.verb_does_what_it_says(verb, saga, &state, &effects)?;
+        }
+        Ok(())
+    }
+
+    fn verb_does_what_it_says(
+        &self,
+        verb: Verb,
+        was: &State,
+        is: &State,
+        effects: &[Effect],
+    ) -> Result<(), String> {
+        let says = match verb {
+            Verb::Retry { step, leg } => {
+                let others = |state: &State| -> Vec<_> {
+                    state.waits().filter(|wait| wait.step != step).collect()
+                };
+                let ((StepState::Acting(before), StepState::Acting(after))
+                | (StepState::Undoing(before), StepState::Undoing(after))) =
+                    (was.step(step), is.step(step))
+                else {
+                    return Err(format!("V-3 {verb:?} leads elsewhere: {was:?}"));
+                };
+                let attempt = before.attempt + 1;
+                let attempts = self.plan.leg(step, leg).map_or(0, |spec| spec.attempts);
+                after == Try { attempt, left: attempts - 1, flight: Flight::Sent }
+                    && effects == [Effect::Invoke { step, leg, attempt }]
+                    && others(was) == others(is)
+            }
+            Verb::Skip { step, leg: Leg::Action } => is.step(step) == StepState::Done,
+            Verb::Skip { step, leg: Leg::Compensation } => is.step(step) == StepState::Undone,
+            Verb::ForceCompensate | Verb::Cancel => {
+                matches!(is.phase, Phase::Compensating(_) | Phase::Compensated(_))
+            }
+            Verb::Resume => is.parked().is_none(),
+        };
+        says.then_some(()).ok_or_else(|| format!("V-3 {verb:?} does something else: {was:?}"))
+    }
+
     fn describe(&self, world: &World) -> Vec<String> {
         let mut story = vec![format!("{:?}", world.saga.phase)];
         for (step, spec) in self.plan.steps() {
@@ -217,4 +306,14 @@ impl Walk<'_> {
         }
         story
     }
+}
+
+fn every_verb(plan: &Plan) -> Vec<Verb> {
+    let mut verbs = vec![Verb::Cancel, Verb::Resume, Verb::ForceCompensate];
+    for (step, _) in plan.steps() {
+        for leg in [Leg::Action, Leg::Compensation] {
+            verbs.extend([Verb::Retry { step, leg }, Verb::Skip { step, leg }]);
+        }
+    }
+    verbs
 }

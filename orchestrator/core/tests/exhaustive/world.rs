@@ -40,7 +40,8 @@ pub struct World {
     pub held: [Held; MAX_STEPS],
     /// Messages in the network, a bit set per step; see the constants below.
     network: [u16; MAX_STEPS],
-    pub resumed: bool,
+    /// An operator has stepped in; once is enough to get anywhere.
+    pub operated: bool,
 }
 
 const ACTION: u16 = 1;
@@ -56,7 +57,7 @@ const ATTEMPTS: u16 = 4;
 impl World {
     pub fn new(saga: State, effects: &[Effect]) -> Self {
         let held = [Held::Nothing; MAX_STEPS];
-        World { saga, held, network: [0; MAX_STEPS], resumed: false }.moved(saga, effects)
+        World { saga, held, network: [0; MAX_STEPS], operated: false }.moved(saga, effects)
     }
 
     /// The saga has moved, and its commands are in the network.
@@ -198,6 +199,20 @@ impl World {
                 StepState::Pending | StepState::Acting(_) => {}
             }
         }
+        self
+    }
+
+    /// An operator vouches for the leg, and has made it true: done or undone by hand, and kept from
+    /// happening otherwise.
+    pub fn by_hand(mut self, step: StepIndex, leg: Leg) -> Self {
+        let held = &mut self.held[step.get()];
+        *held = match (leg, *held) {
+            (_, Held::Twice | Held::Leaked) => *held,
+            (Leg::Action, _) => Held::Effect,
+            (Leg::Compensation, Held::Effect) => Held::Undone,
+            (Leg::Compensation, Held::Nothing | Held::InDoubt) => Held::Tombstone,
+            (Leg::Compensation, Held::Refused | Held::Tombstone | Held::Undone) => *held,
+        };
         self
     }
 
