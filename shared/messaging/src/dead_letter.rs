@@ -1,7 +1,7 @@
 //! What happens to a message that was not handled: another try later, or the dead letters.
 
 use crate::{
-    COMMANDS, DEAD_LETTERS, Headers, Incoming, Outgoing, REPLIES, REPLIES_QUEUE, STARTS_QUEUE,
+    COMMANDS, DEAD_LETTERS, EVENTS, Headers, Incoming, Outgoing, REPLIES, REPLIES_QUEUE, STARTS_QUEUE,
     Tier, dead_letter_queue,
     headers::cut,
     retry_queue,
@@ -13,6 +13,9 @@ use time::OffsetDateTime;
 const RETRY_COUNT: &str = "retry-count";
 const FIRST_FAILURE: &str = "first-failure";
 const LAST_ERROR: &str = "last-error";
+/// How often an operator had it replayed. It dies with the message, so that a death tells which
+/// replay it was the end of.
+const REPLAY_COUNT: &str = "replay-count";
 const REASON: &str = "dead-reason";
 const ERROR: &str = "dead-error";
 const FROM: &str = "dead-from";
@@ -95,7 +98,7 @@ pub struct Death {
     /// The queue it was taken from.
     pub from: String,
     pub attempts: u32,
-    /// `None` when it was the broker that gave up.
+    /// To the second when it was the broker that gave up.
     pub at: Option<OffsetDateTime>,
 }
 
@@ -144,6 +147,28 @@ impl Outgoing {
         }
     }
 
+    /// A dead letter that is sent again because an operator wants it: the same message under the
+    /// same id, its retries not yet spent. A command is given until `deadline`. An event goes
+    /// where events go, and the subscribers that have had it know it by its id. `count` is the
+    /// number of this replay.
+    pub fn replay_on_demand(
+        letter: &Incoming,
+        queue: &str,
+        count: u32,
+        deadline: Option<OffsetDateTime>,
+    ) -> Outgoing {
+        let mut replay = Outgoing::replay(letter, queue);
+        replay.headers.set(REPLAY_COUNT, i64::from(count));
+        if let Some(deadline) = deadline {
+            replay.give_until(deadline);
+        }
+        if replay.exchange.is_empty() {
+            EVENTS.clone_into(&mut replay.exchange);
+            letter.kind().clone_into(&mut replay.key);
+        }
+        replay
+    }
+
     /// A dead letter back to `queue`, as it was before its first failure.
     pub fn replay(letter: &Incoming, queue: &str) -> Outgoing {
         let mut headers = without_broker_marks(&letter.headers);
@@ -172,6 +197,11 @@ impl Incoming {
     /// How often this command went through a retry queue. Attempts of the orchestrator do not count.
     pub fn retry_count(&self) -> u32 {
         self.headers.int(RETRY_COUNT).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
+    }
+
+    /// How often an operator had this message replayed before it came here.
+    pub fn replay_count(&self) -> u32 {
+        self.headers.int(REPLAY_COUNT).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
     }
 
     pub fn first_failure(&self) -> Option<OffsetDateTime> {
@@ -205,7 +235,10 @@ impl Incoming {
             error: String::new(),
             from: word("queue").unwrap_or_default(),
             attempts: self.retry_count() + 1,
-            at: None,
+            at: note
+                .get("time")
+                .and_then(|time| time.as_i64())
+                .and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok()),
         })
     }
 }

@@ -191,6 +191,27 @@ fn a_replayed_dead_letter_is_the_message_it_was() {
 }
 
 #[test]
+fn a_replay_on_demand_keeps_the_identity_and_has_its_retries_and_its_time_again() {
+    let mut came = delivered(&Outgoing::command(&command()), "orchestrator", "inventory.commands");
+    came.headers.set("retry-count", 5);
+    let letter = Outgoing::dead_letter(&came, "inventory", DeadReason::AttemptsSpent, "e", 6);
+    let letter = delivered(&letter, "inventory", "inventory.dead-letters");
+    let until = command().deadline + Duration::hours(1);
+    let mut replay = Outgoing::replay_on_demand(&letter, "inventory.commands", 2, Some(until));
+    let arrived = delivered(&replay, "orchestrator", "inventory.commands");
+    assert_eq!(arrived.command().unwrap(), CommandEnvelope { deadline: until, ..command() });
+    assert_eq!(arrived.message_id(), came.message_id());
+    assert_eq!((arrived.retry_count(), arrived.replay_count()), (0, 2));
+    assert!(arrived.death().is_none());
+    let again = Outgoing::dead_letter(&arrived, "inventory", DeadReason::Fault, "e", 1);
+    assert_eq!(delivered(&again, "inventory", "inventory.dead-letters").replay_count(), 2);
+
+    replay = Outgoing::replay_on_demand(&letter, "analytics.events", 1, None);
+    let (exchange, key) = (replay.exchange.as_str(), replay.key.as_str());
+    assert_eq!((exchange, key), ("saga.events", "inventory.reserve-stock"));
+}
+
+#[test]
 fn an_outbox_row_gives_back_the_message_it_holds() {
     let mut message = Outgoing::command(&command());
     for body in [b"{\"a\":1}".to_vec(), b"\xff\x00".to_vec(), b"a\0b".to_vec(), Vec::new()] {

@@ -87,7 +87,8 @@ impl Topology {
         self.and(queue)
     }
 
-    fn dead_letters(owner: &str) -> Topology {
+    /// The dead letters of `owner` alone, for whoever collects them.
+    pub fn dead_letters(owner: &str) -> Topology {
         let queue = Queue::named(dead_letter_queue(owner), DEAD_LETTERS, After::Nowhere);
         Topology { owner: owner.to_owned(), queues: vec![queue] }
     }

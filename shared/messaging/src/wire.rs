@@ -36,6 +36,11 @@ impl Outgoing {
         }
     }
 
+    /// Until then a command is waited for.
+    pub(crate) fn give_until(&mut self, deadline: OffsetDateTime) {
+        self.headers.set(DEADLINE, instant(deadline));
+    }
+
     pub fn reply(reply: &ReplyEnvelope) -> Outgoing {
         let headers = step(&reply.definition, &reply.step, reply.leg, reply.attempt)
             .with(OUTCOME, reply.outcome.as_str());
