@@ -1,13 +1,15 @@
 //! The sagas of one transaction: what each occurrence makes of them.
 
 use crate::{
+    audit::Action,
     engine::{Occurrence, Verdict},
     journal::Line,
+    operator::{self, Ask, Unacceptable, Wanted},
     record::Record,
     stored,
 };
 use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope};
-use saga_core::{Catalogue, Effect, Event, Ignored, MappingError, StepIndex};
+use saga_core::{Catalogue, Effect, Event, Ignored, MappingError, StepIndex, Verb};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
@@ -85,12 +87,7 @@ impl<'a> Desk<'a> {
             Occurrence::Start(start) => self.start(start),
             Occurrence::Reply(reply) => self.reply(reply),
             Occurrence::Wake(_) => self.wake(saga),
-            Occurrence::Cancel { reason, .. } => {
-                self.ask(saga, Event::CancelRequested, "cancel-requested", reason)
-            }
-            Occurrence::Resume { reason, .. } => {
-                self.ask(saga, Event::ResumeRequested, "resume-requested", reason)
-            }
+            Occurrence::Ask(ask) => self.ask(ask),
         }
     }
 
@@ -192,25 +189,96 @@ impl<'a> Desk<'a> {
         if moved { self.moved(saga, &effects) } else { Verdict::Ignored(Ignored::Stale) }
     }
 
-    fn ask(&mut self, saga: SagaId, event: Event, name: &'static str, reason: &str) -> Verdict {
+    fn ask(&mut self, ask: &Ask) -> Verdict {
+        let saga = ask.saga;
         let Some(record) = self.records.get_mut(&saga) else { return Verdict::UnknownSaga };
-        let body = serde_json::json!({ "reason": reason }).to_string().into_bytes();
-        let effects = match record.apply(event, Some(&body), self.now) {
+        let verb = match ask.wanted.verb(record) {
+            Ok(verb) => verb,
+            Err(wrong) => return Verdict::Unacceptable(wrong),
+        };
+        if let Err(ignored) = record.allows(verb) {
+            return Verdict::Ignored(ignored);
+        }
+        let learnt = match assume(record, verb, &ask.wanted) {
+            Ok(learnt) => learnt,
+            Err(misfit) => {
+                let wrong = Unacceptable { field: "value", why: misfit.to_string() };
+                return Verdict::Unacceptable(wrong);
+            }
+        };
+        let meant = match verb {
+            Verb::Retry { step, leg } | Verb::Skip { step, leg } => Some((step, leg)),
+            Verb::Cancel | Verb::Resume | Verb::ForceCompensate => None,
+        };
+        let attempt = record.state.waits().find(|wait| Some((wait.step, wait.leg)) == meant);
+        let body = ask.body();
+        let effects = match record.apply(verb.event(), Some(&body), self.now) {
             Ok(effects) => effects,
             Err(ignored) => return Verdict::Ignored(ignored),
         };
-        let seq = record.revision;
+        if let Some(data) = learnt {
+            record.data = data;
+        }
+        let plan = record.definition.plan();
         self.lines.push(Line {
             saga,
-            seq,
-            event: name,
-            step: None,
-            leg: None,
-            attempt: None,
+            seq: record.revision,
+            event: ask.wanted.event(),
+            step: meant.map(|(step, _)| plan.step(step).name.to_owned()),
+            leg: meant.map(|(_, leg)| leg),
+            attempt: attempt.map(|wait| wait.attempt),
             outcome: None,
             body: Some(body),
         });
         self.moved(saga, &effects)
+    }
+
+    /// The audit rows of what operators asked for in this batch.
+    pub fn actions(&self, batch: &[Occurrence], verdicts: &[Verdict]) -> Vec<Action> {
+        let asked = batch.iter().zip(verdicts).filter_map(|(occurrence, verdict)| {
+            let Occurrence::Ask(ask) = occurrence else { return None };
+            Some(Action {
+                audit_id: ask.audit,
+                at: self.now,
+                by: ask.by.clone(),
+                verb: ask.wanted.as_str().to_owned(),
+                reason: ask.reason.clone(),
+                saga_id: Some(ask.saga.0),
+                dead_letter: None,
+                filter: None,
+                accepted: matches!(verdict, Verdict::Moved),
+                text: self.outcome(ask.saga, verdict),
+            })
+        });
+        asked.collect()
+    }
+
+    /// What came of a verb, for people.
+    fn outcome(&self, saga: SagaId, verdict: &Verdict) -> String {
+        match (verdict, self.records.get(&saga)) {
+            (Verdict::Moved, Some(record)) => {
+                let plan = record.definition.plan();
+                let sent: Vec<_> = record
+                    .outstanding()
+                    .into_iter()
+                    .filter(|wait| self.sends.contains(&(saga, wait.step)))
+                    .filter_map(|wait| {
+                        let command = plan.leg(wait.step, wait.leg)?.command;
+                        Some(format!("{command} (attempt {})", wait.attempt))
+                    })
+                    .collect();
+                let state = record.state_word();
+                match sent[..] {
+                    [] => state.to_owned(),
+                    _ => format!("{state}; sent {}", sent.join(", ")),
+                }
+            }
+            (Verdict::Ignored(ignored), _) => operator::why(*ignored).to_owned(),
+            (Verdict::UnknownSaga, _) => "no such saga".to_owned(),
+            (Verdict::Unacceptable(Unacceptable { field, why }), _) => format!("{field} {why}"),
+            (Verdict::UnknownDefinition(why), _) => why.clone(),
+            (other, _) => format!("{other:?}"),
+        }
     }
 
     fn moved(&mut self, saga: SagaId, effects: &[Effect]) -> Verdict {
@@ -276,5 +344,19 @@ fn learn(
     match (reply.leg, reply.outcome) {
         (Leg::Action, Outcome::Done) => record.definition.learn(&record.data, step, &reply.body),
         _ => Ok(None),
+    }
+}
+
+/// The saga's data once the value that an operator vouches for is learnt; `None` when there is
+/// nothing to learn.
+fn assume(record: &Record, verb: Verb, wanted: &Wanted) -> Result<Option<Vec<u8>>, MappingError> {
+    let (Verb::Skip { step, leg }, Wanted::Skip(_, value)) = (verb, wanted) else {
+        return Ok(None);
+    };
+    let value = value.to_string().into_bytes();
+    record.definition.fits(step, leg, &value)?;
+    match leg {
+        Leg::Action => record.definition.learn(&record.data, step, &value),
+        Leg::Compensation => Ok(None),
     }
 }

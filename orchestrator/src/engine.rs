@@ -2,12 +2,20 @@
 //! transaction. What has to be sent is returned to the caller, who sends it after the commit and
 //! acknowledges the occurrences only when it is confirmed.
 
-use crate::{desk::Desk, journal, record::Record};
+use crate::{
+    audit,
+    desk::Desk,
+    journal,
+    operator::{Ask, Unacceptable},
+    record::Record,
+    replay,
+};
 use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, StartEnvelope};
 use runtime::failpoint::{self, Instead};
 use saga_core::{Catalogue, Ignored};
 use sqlx::PgPool;
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A transaction that was unlucky (deadlock, serialisation) is done again this often.
@@ -20,14 +28,8 @@ pub enum Occurrence {
     Reply(ReplyEnvelope),
     /// Its wake-up time has come.
     Wake(SagaId),
-    Cancel {
-        saga: SagaId,
-        reason: String,
-    },
-    Resume {
-        saga: SagaId,
-        reason: String,
-    },
+    /// An operator wants something of it.
+    Ask(Ask),
 }
 
 impl Occurrence {
@@ -35,9 +37,8 @@ impl Occurrence {
         match self {
             Occurrence::Start(start) => start.saga,
             Occurrence::Reply(reply) => reply.saga,
-            Occurrence::Wake(saga)
-            | Occurrence::Cancel { saga, .. }
-            | Occurrence::Resume { saga, .. } => *saga,
+            Occurrence::Wake(saga) => *saga,
+            Occurrence::Ask(ask) => ask.saga,
         }
     }
 }
@@ -57,6 +58,8 @@ pub enum Verdict {
     Misfit(String),
     /// The database would not have it (a value that no column can hold).
     Unstorable(String),
+    /// An operator's verb that names what is not there, or brings a value of the wrong shape.
+    Unacceptable(Unacceptable),
 }
 
 /// A batch that is stored.
@@ -66,6 +69,15 @@ pub struct Advanced {
     pub verdicts: Vec<Verdict>,
     /// To be sent now.
     pub commands: Vec<CommandEnvelope>,
+}
+
+/// What would have happened.
+pub struct Rehearsed {
+    pub verdict: Verdict,
+    /// What would be sent.
+    pub commands: Vec<CommandEnvelope>,
+    /// The saga as it would be; `None` when there is none that this build can read.
+    pub record: Option<Record>,
 }
 
 /// Runs transitions against the journal. Cheap to clone.
@@ -93,6 +105,16 @@ impl Engine {
                 Ok(advanced) => return Ok(advanced),
             }
         }
+    }
+
+    /// What would become of one occurrence, if it happened now: nothing is stored or locked.
+    pub async fn rehearse(&self, occurrence: &Occurrence) -> Result<Rehearsed, sqlx::Error> {
+        let row = replay::row(&self.pool, occurrence.saga().0).await?;
+        let mut desk = Desk::new(&self.catalogue, OffsetDateTime::now_utc());
+        desk.take_known(row.into_iter().collect());
+        let verdict = desk.decide(occurrence);
+        let commands = desk.commands();
+        Ok(Rehearsed { verdict, commands, record: desk.records.remove(&occurrence.saga()) })
     }
 
     async fn one_by_one(
@@ -131,11 +153,12 @@ impl Engine {
         if !known.is_empty() {
             desk.take_known(journal::lock(&mut tx, &known).await?);
         }
-        let verdicts = batch.iter().map(|one| desk.decide(one)).collect();
+        let verdicts: Vec<_> = batch.iter().map(|one| desk.decide(one)).collect();
 
         let moved: Vec<&Record> =
             desk.moved.iter().filter_map(|saga| desk.records.get(saga)).collect();
         journal::update(&mut tx, &moved, &desk.lines, now).await?;
+        audit::add(&mut tx, &desk.actions(batch, &verdicts)).await?;
         reach("orchestrator.before-commit", batch).await;
         tx.commit().await?;
         reach("orchestrator.after-commit", batch).await;
@@ -161,8 +184,7 @@ async fn hit(name: &str, occurrence: &Occurrence) -> Option<Instead> {
         Occurrence::Start(_) => "start",
         Occurrence::Reply(reply) => &reply.kind,
         Occurrence::Wake(_) => "wake",
-        Occurrence::Cancel { .. } => "cancel",
-        Occurrence::Resume { .. } => "resume",
+        Occurrence::Ask(ask) => ask.wanted.as_str(),
     };
     failpoint::hit_for(name, kind, occurrence.saga()).await
 }

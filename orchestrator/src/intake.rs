@@ -151,9 +151,11 @@ fn poison_of(verdict: &Verdict) -> Option<Poison> {
         Verdict::UnknownDefinition(why) => (DeadReason::UnknownType, why.clone()),
         Verdict::Misfit(why) => (DeadReason::NotJson, why.clone()),
         Verdict::Unstorable(why) => (DeadReason::Fault, why.clone()),
-        Verdict::Started | Verdict::Moved | Verdict::AlreadyStarted | Verdict::Ignored(_) => {
-            return None;
-        }
+        Verdict::Started
+        | Verdict::Moved
+        | Verdict::AlreadyStarted
+        | Verdict::Ignored(_)
+        | Verdict::Unacceptable(_) => return None,
     };
     Some(Poison { reason, error })
 }

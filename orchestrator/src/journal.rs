@@ -3,6 +3,7 @@
 use crate::{record::Record, stored::Row};
 use contracts::{Leg, Outcome, SagaId};
 use runtime::sabotage::Safety;
+use saga_core::Budgets;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -30,7 +31,8 @@ pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> 
 
 const LOCK: &str = "
     SELECT id, definition, version, state, cause, steps, parked, data::text AS data, revision,
-           wake_at, deadline_at, traceparent, created_at, updated_at, ended_at
+           wake_at, deadline_at, traceparent, created_at, updated_at, ended_at,
+           budgets
       FROM saga WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
 /// Locks the sagas that exist, in the order of their ids, so that no two batches deadlock.
@@ -49,14 +51,14 @@ pub async fn insert(connection: &mut PgConnection, records: &[&Record]) -> sqlx:
     let created: Vec<OffsetDateTime> = records.iter().map(|r| r.created_at).collect();
     sqlx::query_scalar(
         "INSERT INTO saga (id, definition, version, state, steps, data, revision, wake_at,
-                           look_at, deadline_at, traceparent, created_at, updated_at)
+                           look_at, deadline_at, traceparent, created_at, updated_at, budgets)
          SELECT id, definition, version, state, steps::jsonb, data::json, revision, wake_at,
-                wake_at, deadline_at, traceparent, created_at, created_at
+                wake_at, deadline_at, traceparent, created_at, created_at, budgets::jsonb
            FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[],
                        $7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::text[],
-                       $11::timestamptz[])
+                       $11::timestamptz[], $12::text[])
              AS new (id, definition, version, state, steps, data, revision, wake_at, deadline_at,
-                     traceparent, created_at)
+                     traceparent, created_at, budgets)
           ORDER BY id
          ON CONFLICT (id) DO NOTHING
          RETURNING id",
@@ -72,6 +74,7 @@ pub async fn insert(connection: &mut PgConnection, records: &[&Record]) -> sqlx:
     .bind(columns.deadlines)
     .bind(traces)
     .bind(created)
+    .bind(records.iter().map(|r| json(&Budgets::of(r.definition.plan()))).collect::<Vec<_>>())
     .fetch_all(connection)
     .await
 }

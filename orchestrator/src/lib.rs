@@ -10,11 +10,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
+pub mod audit;
 pub mod config;
 pub mod desk;
 pub mod engine;
 pub mod intake;
 pub mod journal;
+pub mod operator;
 pub mod record;
 pub mod replay;
 pub mod sending;

@@ -3,7 +3,7 @@
 use contracts::{CommandEnvelope, Leg, ReplyEnvelope, SagaId};
 use saga_core::{
     Cause, Defined, Effect, Event, Flight, Ignored, MAX_STEPS, MappingError, Moved, Phase, State,
-    StepIndex, StepState, Transition, Wait, Why, start, transition,
+    StepIndex, StepState, Transition, Verb, Wait, Why, start, transition,
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -98,6 +98,14 @@ impl Record {
         self.revision += 1;
         self.ended_at = (!state.is_open()).then_some(now);
         Ok(effects)
+    }
+
+    /// Whether the core would move at an operator's verb.
+    pub fn allows(&self, verb: Verb) -> Result<(), Ignored> {
+        match transition(self.definition.plan(), &self.state, verb.event()) {
+            Transition::Moved(_) => Ok(()),
+            Transition::Ignored(why) => Err(why),
+        }
     }
 
     /// The event of a reply, if it speaks of a step of this saga and comes from whom it should.

@@ -71,7 +71,8 @@ impl Attempts {
 pub async fn row(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Row>> {
     sqlx::query_as(
         "SELECT id, definition, version, state, cause, steps, parked, data::text AS data, revision,
-                wake_at, deadline_at, traceparent, created_at, updated_at, ended_at
+                wake_at, deadline_at, traceparent, created_at, updated_at, ended_at,
+           budgets
            FROM saga WHERE id = $1",
     )
     .bind(id)

@@ -3,7 +3,7 @@
 use crate::record::{Reason, Record};
 use contracts::SagaId;
 use saga_core::{
-    Catalogue, Cause, Flight, MAX_STEPS, Phase, Plan, State, StepIndex, StepState, Try,
+    Budgets, Catalogue, Cause, Flight, MAX_STEPS, Phase, Plan, State, StepIndex, StepState, Try,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, types::Json};
@@ -29,6 +29,8 @@ pub struct Row {
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
     pub ended_at: Option<OffsetDateTime>,
+    /// As it was when the saga began; `None` of a saga that is older than the column.
+    pub budgets: Option<Json<Budgets>>,
 }
 
 /// Steps by name; those not asked for yet are absent.
@@ -78,7 +80,11 @@ impl Row {
     /// The saga that the row tells of.
     pub fn record(self, catalogue: &Catalogue) -> Result<Record, Error> {
         let version = u16::try_from(self.version).unwrap_or_default();
-        let Some(definition) = catalogue.get(&self.definition, version) else {
+        let definition = match &self.budgets {
+            Some(Json(budgets)) => catalogue.pinned(&self.definition, version, budgets),
+            None => catalogue.get(&self.definition, version).cloned(),
+        };
+        let Some(definition) = definition else {
             let (name, version) = (self.definition, self.version);
             return Err(Error::UnknownDefinition { name, version });
         };
@@ -97,7 +103,7 @@ impl Row {
         }
         Ok(Record {
             id: SagaId(self.id),
-            definition: definition.clone(),
+            definition,
             state: State::restore(phase, steps),
             reason,
             wakes,

@@ -2,7 +2,10 @@
 //! core, and what it sends is sent after the commit.
 
 use super::{Desk, problem};
-use crate::engine::{Advanced, Occurrence, Verdict};
+use crate::{
+    engine::{Advanced, Occurrence, Verdict},
+    operator::{self, Ask, Wanted},
+};
 use axum::{
     Json,
     extract::State,
@@ -12,7 +15,6 @@ use axum::{
 use contracts::{SagaId, StartEnvelope};
 use messaging::Outgoing;
 use runtime::http::{Body, PathId, Problem};
-use saga_core::Ignored;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -78,7 +80,8 @@ pub async fn cancel(
     Body(why): Body<Why>,
 ) -> Result<Response, Problem> {
     let saga = SagaId(saga);
-    let verdict = advance(&desk, Occurrence::Cancel { saga, reason: why.checked()? }).await?;
+    let verdict =
+        advance(&desk, Occurrence::Ask(Ask::new(saga, Wanted::Cancel, why.checked()?))).await?;
     answer(saga, &verdict)
 }
 
@@ -88,7 +91,8 @@ pub async fn resume(
     Body(why): Body<Why>,
 ) -> Result<Response, Problem> {
     let saga = SagaId(saga);
-    let verdict = advance(&desk, Occurrence::Resume { saga, reason: why.checked()? }).await?;
+    let verdict =
+        advance(&desk, Occurrence::Ask(Ask::new(saga, Wanted::Resume, why.checked()?))).await?;
     answer(saga, &verdict)
 }
 
@@ -96,22 +100,7 @@ fn answer(saga: SagaId, verdict: &Verdict) -> Result<Response, Problem> {
     let why = match verdict {
         Verdict::UnknownSaga => return Err(Problem::not_found(format!("no saga {saga}"))),
         Verdict::UnknownDefinition(why) => why.as_str(),
-        Verdict::Ignored(Ignored::Over) => "the saga has ended",
-        Verdict::Ignored(Ignored::PastPivot) => {
-            "the pivot has been asked for; from there on the saga only goes forward"
-        }
-        Verdict::Ignored(Ignored::AlreadyCompensating) => "the saga is on its way back already",
-        Verdict::Ignored(Ignored::NothingParked) => "nothing of the saga is parked",
-        Verdict::Ignored(Ignored::NotAwaited) => "that leg is not waited for",
-        Verdict::Ignored(Ignored::StillAsked) => {
-            "it is still being asked; once parked it can be vouched for"
-        }
-        Verdict::Ignored(Ignored::PivotNotAsked) => {
-            "the pivot has not been asked for; cancel undoes the saga"
-        }
-        Verdict::Ignored(Ignored::PivotDone) => {
-            "the pivot is done; from there on the saga only goes forward"
-        }
+        Verdict::Ignored(ignored) => operator::why(*ignored),
         _ => {
             let body = Json(json!({ "saga_id": saga, "accepted": true }));
             return Ok((StatusCode::ACCEPTED, body).into_response());

@@ -272,6 +272,10 @@ fn event(plan: &Plan, told: &Told) -> Option<Event> {
         "cancel-requested" => Event::CancelRequested,
         "deadline-passed" => Event::DeadlinePassed,
         "resume-requested" => Event::ResumeRequested,
+        "retry-requested" => {
+            let (step, leg, _) = leg()?;
+            Event::RetryRequested { step, leg }
+        }
         _ => return None,
     })
 }

@@ -17,6 +17,7 @@ use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, participan
 use orchestrator::{
     desk::Desk,
     engine::{Occurrence, Verdict},
+    operator::{Ask, Wanted},
 };
 use saga_core::{Flight, Ignored, StepState};
 use std::{collections::BTreeSet, rc::Rc};
@@ -167,16 +168,18 @@ impl World {
         for (occurrence, verdict) in advance.batch.iter().zip(&advance.verdicts) {
             let saga = number(occurrence.saga());
             let fault = match (occurrence, verdict) {
-                (Occurrence::Cancel { .. }, Verdict::Moved) => {
-                    self.sagas[saga].cancel_honoured = true;
-                    Fault::Cancelled
+                (Occurrence::Ask(Ask { wanted: Wanted::Cancel, .. }), verdict) => match verdict {
+                    Verdict::Moved => {
+                        self.sagas[saga].cancel_honoured = true;
+                        Fault::Cancelled
+                    }
+                    Verdict::Ignored(Ignored::PastPivot) => Fault::CancelRefused,
+                    Verdict::Ignored(_) => Fault::CancelOverdue,
+                    _ => continue,
+                },
+                (Occurrence::Ask(Ask { wanted: Wanted::Resume, .. }), Verdict::Moved) => {
+                    Fault::Resumed
                 }
-                (Occurrence::Cancel { .. }, Verdict::Ignored(Ignored::PastPivot)) => {
-                    Fault::CancelRefused
-                }
-                (Occurrence::Cancel { .. }, Verdict::Ignored(_)) => Fault::CancelOverdue,
-                (Occurrence::Cancel { .. }, Verdict::UnknownSaga) => continue,
-                (Occurrence::Resume { .. }, Verdict::Moved) => Fault::Resumed,
                 (Occurrence::Reply(_), Verdict::Ignored(_)) => Fault::StaleAnswer,
                 (Occurrence::Start(_), Verdict::AlreadyStarted) => Fault::StartedTwice,
                 (
@@ -207,11 +210,11 @@ impl World {
         let process = up[self.random.index(up.len())];
         self.tell(saga, || format!("asked for: {verb:?}"));
         let id = self.sagas[saga].id;
-        let reason = "simulated".to_owned();
-        let occurrence = match verb {
-            Verb::Cancel => Occurrence::Cancel { saga: id, reason },
-            Verb::Resume => Occurrence::Resume { saga: id, reason },
+        let wanted = match verb {
+            Verb::Cancel => Wanted::Cancel,
+            Verb::Resume => Wanted::Resume,
         };
+        let occurrence = Occurrence::Ask(Ask::new(id, wanted, "simulated"));
         let advance = Advance { batch: vec![occurrence], ..Advance::default() };
         self.begin(Task::new(process, Vec::new(), Work::Advance(advance)), MILLISECOND);
     }

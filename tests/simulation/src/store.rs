@@ -80,6 +80,7 @@ impl Stored {
             created_at: instant(self.created_at),
             updated_at: instant(self.created_at),
             ended_at: self.ended_at.map(instant),
+            budgets: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use orchestrator::{
     replay::Line,
     stored::{self, Row},
 };
-use saga_core::{Catalogue, StepState};
+use saga_core::{Budgets, Catalogue, StepState};
 use serde_json::Value;
 use sqlx::{FromRow, types::Json};
 use time::OffsetDateTime;
@@ -91,6 +91,8 @@ pub(crate) struct SagaRow {
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
     ended_at: Option<OffsetDateTime>,
+    /// As the saga began with them; of a journal that does not keep them, none.
+    budgets: Option<Json<Budgets>>,
     now: OffsetDateTime,
 }
 
@@ -213,7 +215,10 @@ impl Dossier {
 impl Journalled {
     pub fn new(row: SagaRow, lines: Vec<Entry>, catalogue: &Catalogue) -> Self {
         let version = u16::try_from(row.version).ok();
-        let definition = version.and_then(|version| catalogue.get(&row.definition, version));
+        let definition = version.and_then(|version| match &row.budgets {
+            Some(Json(budgets)) => catalogue.pinned(&row.definition, version, budgets),
+            None => catalogue.get(&row.definition, version).cloned(),
+        });
         let replayed = match definition {
             Some(definition) => history::replay(definition.plan(), &lines),
             None => Replayed::Unknown,
@@ -277,6 +282,7 @@ impl SagaRow {
             created_at: self.created_at,
             updated_at: self.updated_at,
             ended_at: self.ended_at,
+            budgets: self.budgets,
         };
         match row.record(catalogue) {
             Ok(record) => Stored::Sound(Box::new(record)),

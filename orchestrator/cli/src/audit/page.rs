@@ -235,7 +235,8 @@ impl<'a> Books<'a> {
             .range_since(
                 "SELECT id, definition, version, state, cause, steps, parked, revision, wake_at,
                         (to_jsonb(saga) ->> 'look_at')::timestamptz AS look_at, deadline_at,
-                        created_at, updated_at, ended_at, now() AS now
+                        created_at, updated_at, ended_at, nullif(to_jsonb(saga) -> 'budgets', 'null') AS budgets,
+                        now() AS now
                    FROM saga WHERE id BETWEEN $1 AND $2 AND ($3 IS NULL OR created_at >= $3)
                   ORDER BY id",
                 from,

@@ -2,87 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod journal;
+mod operator;
+
 use anyhow::Result;
-use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope};
+use contracts::{CommandEnvelope, Leg, Outcome, StartEnvelope};
+use journal::{ask, done, fresh, journal, patient, reply, start};
 use orchestrator::{
-    MIGRATOR,
-    engine::{Advanced, Engine, Occurrence, Verdict},
-    journal, replay,
+    engine::{Advanced, Occurrence, Verdict},
+    journal::due,
+    operator::Wanted,
+    replay,
 };
 use saga_core::Ignored;
-use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
-use testkit::{PATIENCE, ScratchDb, eventually};
+use serde_json::json;
+use std::time::Duration;
+use testkit::{PATIENCE, eventually};
 use tokio::task::JoinSet;
-use uuid::Uuid;
-
-struct Journal {
-    engine: Engine,
-    _database: ScratchDb,
-}
-
-async fn journal() -> Result<Journal> {
-    patient(None).await
-}
-
-/// A journal whose sagas wait `timeout` for each answer, twice.
-async fn patient(timeout: Option<Duration>) -> Result<Journal> {
-    let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
-    let catalogue = Arc::new(sagas::catalogue(timeout, timeout.map(|_| 2)));
-    Ok(Journal { engine: Engine { pool: database.pool().clone(), catalogue }, _database: database })
-}
-
-fn start(saga: SagaId) -> Occurrence {
-    let input = json!({
-        "customer_id": "cust_1",
-        "lines": [{ "product_id": "prod_001", "quantity": 1 }],
-        "total": { "amount": 1290, "currency": "EUR" },
-        "payment_method": "card_ok",
-        "ship_to": { "country": "DE" },
-    });
-    Occurrence::Start(StartEnvelope {
-        saga,
-        definition: "place-order".into(),
-        traceparent: None,
-        body: input.to_string().into_bytes(),
-    })
-}
-
-fn reply(command: &CommandEnvelope, outcome: Outcome, body: Value) -> Occurrence {
-    Occurrence::Reply(ReplyEnvelope::to(command, outcome, body.to_string().into_bytes()))
-}
-
-/// The body that each participant answers with.
-fn done(command: &CommandEnvelope) -> Occurrence {
-    let body = match command.kind.as_str() {
-        "payment.authorise" => json!({ "authorisation": "auth_1" }),
-        "shipping.book" => json!({ "tracking": "track_1" }),
-        _ => Value::Null,
-    };
-    reply(command, Outcome::Done, body)
-}
-
-fn fresh() -> SagaId {
-    SagaId(Uuid::now_v7())
-}
-
-impl Journal {
-    async fn begin(&self, saga: SagaId) -> Result<CommandEnvelope> {
-        self.one(start(saga)).await
-    }
-
-    /// The one command that follows from an occurrence that moves a saga.
-    async fn one(&self, occurrence: Occurrence) -> Result<CommandEnvelope> {
-        let Advanced { verdicts, mut commands } = self.engine.advance(&[occurrence]).await?;
-        assert!(matches!(verdicts[..], [Verdict::Started | Verdict::Moved]), "{verdicts:?}");
-        assert_eq!(commands.len(), 1);
-        Ok(commands.remove(0))
-    }
-
-    async fn row(&self, saga: SagaId) -> Result<orchestrator::stored::Row> {
-        Ok(replay::row(&self.engine.pool, saga.0).await?.expect("the saga is stored"))
-    }
-}
 
 #[tokio::test]
 async fn a_start_asks_for_the_first_step_and_a_second_start_asks_for_it_again() -> Result<()> {
@@ -249,15 +185,15 @@ async fn a_saga_that_has_got_on_is_found_again_when_it_is_really_due() -> Result
     let known = ["place-order/1".to_owned()];
     let look = "UPDATE saga SET look_at = now() - interval '1 s' WHERE id = $1";
     sqlx::query(look).bind(saga.0).execute(pool).await?;
-    assert!(journal::due(pool, &known, 1).await?.is_empty());
+    assert!(due(pool, &known, 1).await?.is_empty());
     let next: bool = sqlx::query_scalar("SELECT look_at = wake_at FROM saga WHERE id = $1")
         .bind(saga.0)
         .fetch_one(pool)
         .await?;
     assert!(next, "its next look is when it is due");
-    let due = "UPDATE saga SET wake_at = now(), look_at = now() WHERE id = $1";
-    sqlx::query(due).bind(saga.0).execute(pool).await?;
-    assert_eq!(journal::due(pool, &known, 1).await?, [saga.0]);
+    let is_due = "UPDATE saga SET wake_at = now(), look_at = now() WHERE id = $1";
+    sqlx::query(is_due).bind(saga.0).execute(pool).await?;
+    assert_eq!(due(pool, &known, 1).await?, [saga.0]);
     Ok(())
 }
 
@@ -269,7 +205,7 @@ async fn a_saga_of_another_builds_definition_is_left_as_it_is() -> Result<()> {
                            look_at = now() - interval '1 hour' WHERE id = $1";
     sqlx::query(long_due).bind(foreign.saga.0).execute(&journal.engine.pool).await?;
     let known = ["place-order/1".to_owned()];
-    assert!(journal::due(&journal.engine.pool, &known, 10).await?.is_empty());
+    assert!(due(&journal.engine.pool, &known, 10).await?.is_empty());
     let Advanced { verdicts, .. } = journal.engine.advance(&[done(&foreign), done(&ours)]).await?;
     assert!(matches!(verdicts[..], [Verdict::UnknownDefinition(_), Verdict::Moved]));
     Ok(())
@@ -295,8 +231,7 @@ async fn silence_is_asked_again_and_then_given_up_and_the_step_itself_undone() -
     let cause = row.cause.expect("a reason").0;
     assert_eq!(cause.text, "open-order was not answered in 2 attempts");
 
-    let resumed =
-        journal.one(Occurrence::Resume { saga, reason: "the service is back".into() }).await?;
+    let resumed = journal.one(ask(saga, Wanted::Resume)).await?;
     assert_eq!((resumed.kind.as_str(), resumed.attempt), ("order.cancel", 3));
     let last = journal.engine.advance(&[done(&resumed)]).await?;
     assert!(matches!(last.verdicts[..], [Verdict::Moved]));
@@ -307,7 +242,7 @@ async fn silence_is_asked_again_and_then_given_up_and_the_step_itself_undone() -
 #[tokio::test]
 async fn a_cancel_is_honoured_before_the_pivot_and_refused_from_there_on() -> Result<()> {
     let journal = journal().await?;
-    let cancel = |saga| Occurrence::Cancel { saga, reason: "changed my mind".into() };
+    let cancel = |saga| ask(saga, Wanted::Cancel);
     let opened = journal.begin(fresh()).await?;
     let undo = journal.one(cancel(opened.saga)).await?;
     assert_eq!(undo.kind, "order.cancel");
