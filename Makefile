@@ -31,7 +31,7 @@ audit: ## Ask every service's books whether anything was lost or happened twice 
 	@scripts/audit $(AUDIT)
 
 test: ## Run every test against a private RabbitMQ and PostgreSQL (TEST="…": arguments of cargo test)
-	@scripts/install
+	@scripts/install tests
 	cargo build --workspace --bins
 	scripts/with-instances cargo test --workspace $(TEST)
 

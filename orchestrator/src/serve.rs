@@ -4,8 +4,10 @@ use crate::{
     MIGRATOR, api,
     config::Settings,
     engine::Engine,
+    gauges,
     intake::{Intake, Kind},
     sending::Sender,
+    series::SERIES,
     wakeups::Wakeups,
 };
 use messaging::{Amqp, Consumer, Publisher, REPLIES_QUEUE, STARTS_QUEUE, Topology};
@@ -13,6 +15,7 @@ use runtime::{
     config,
     health::{Health, Part},
     http,
+    series::describe,
     shutdown::Shutdown,
 };
 use saga_core::Catalogue;
@@ -46,6 +49,8 @@ pub async fn serve(
     let (bind, port) = config::http_address(8000)?;
     let pool = store::pool(&settings.database, "orchestrator")?;
     tracing::info!(?settings, %bind, port, "starting");
+    describe(messaging::series::SERIES);
+    describe(SERIES);
     let health = Health::new();
     let database = health.part("database");
     let schema = health.part("migrations");
@@ -114,6 +119,8 @@ async fn drive(
     let helping = starts.batch * starts.overlap;
     running.spawn(starts.run(consume(STARTS_QUEUE, helping), Kind::Starts));
     let Intake { engine, sender, database, shutdown, .. } = intake;
+    let (pool, catalogue) = (engine.pool.clone(), Arc::clone(&engine.catalogue));
+    running.spawn(gauges::run(pool, catalogue, shutdown.clone()));
     running.spawn(Wakeups { engine, sender, database, shutdown }.run());
     // Before, what is sent here reaches nobody.
     queued.up();

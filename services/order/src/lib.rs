@@ -2,6 +2,7 @@
 //! it opens, confirms and cancels what it took in. An order's id is its saga's id.
 
 pub mod api;
+pub mod at_risk;
 mod handlers;
 mod idempotency;
 mod intake;

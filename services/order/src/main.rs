@@ -1,5 +1,6 @@
 use order::{
     api::{self, Api},
+    at_risk,
     orchestrator::Orchestrator,
 };
 use runtime::{config, http_client};
@@ -14,6 +15,7 @@ async fn main() -> anyhow::Result<()> {
         .port(8001)
         .routes(move |context| {
             let (pool, relay) = (context.pool.clone(), context.relay.clone());
+            tokio::spawn(at_risk::watch(pool.clone(), context.shutdown.clone()));
             api::router(Api { pool, orchestrator, nudge: Arc::new(move || relay.nudge()) })
         })
         .run_until_signal()

@@ -32,6 +32,7 @@ mod link;
 mod names;
 mod outgoing;
 mod publisher;
+pub mod series;
 mod session;
 mod settlement;
 mod topology;

@@ -17,5 +17,6 @@ pub mod outside;
 pub mod page;
 pub mod resilience;
 pub mod sabotage;
+pub mod series;
 pub mod shutdown;
 pub mod telemetry;

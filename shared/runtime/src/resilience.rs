@@ -129,6 +129,16 @@ pub enum BreakerState {
     Open,
 }
 
+impl BreakerState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BreakerState::Closed => "closed",
+            BreakerState::HalfOpen => "half-open",
+            BreakerState::Open => "open",
+        }
+    }
+}
+
 /// A call that brought no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken<E> {
@@ -364,6 +374,8 @@ impl Watcher {
         let before = self.state.send_replace(state);
         if before != state {
             tracing::info!(breaker = self.name, ?before, now = ?state, "circuit breaker");
+            metrics::counter!("breaker_changes_total", "breaker" => self.name, "to" => state.as_str())
+                .increment(1);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Logs and metrics of a process.
 
+use crate::series;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{env, fmt, io::IsTerminal as _, sync::OnceLock, time::Duration};
 use tracing::{Event, Subscriber};
@@ -67,6 +68,7 @@ pub fn init(service: &'static str) -> Metrics {
         }
         Metrics(handle)
     });
+    series::describe(series::SERIES);
     metrics::gauge!("build_info", "service" => service, "version" => env!("CARGO_PKG_VERSION"))
         .set(1.0);
     metrics.clone()

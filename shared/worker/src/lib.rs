@@ -91,7 +91,7 @@ mod listen;
 mod outcome;
 mod outside;
 mod savepoint;
-mod series;
+pub mod series;
 mod serve;
 mod settings;
 mod shortcut;

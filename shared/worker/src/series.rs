@@ -1,7 +1,37 @@
 //! Every series that a worker writes, in one place.
 
 use contracts::CommandEnvelope;
+use runtime::series::Series;
 use std::time::Duration;
+
+pub const SERIES: &[Series] = &[
+    Series::histogram("batch_size", &["queue"], "Commands or events that shared a transaction."),
+    Series::counter(
+        "command_duplicates_total",
+        &["participant"],
+        "Commands that were answered from the inbox: they had come before.",
+    ),
+    Series::counter(
+        "command_retries_total",
+        &["participant"],
+        "Commands that were put into a delayed retry queue.",
+    ),
+    Series::counter(
+        "commands_handled_total",
+        &["command", "leg", "outcome", "participant"],
+        "Commands whose answer is committed: done, refused or faulted.",
+    ),
+    Series::counter(
+        "dead_letters_total",
+        &["participant", "reason"],
+        "Messages that were given up and put into a dead-letter queue.",
+    ),
+    Series::histogram(
+        "handle_seconds",
+        &["participant"],
+        "From having a batch of commands (or one that reaches outside) to having its answers committed.",
+    ),
+];
 
 /// `outcome` is `done`, `refused` or `faulted`.
 pub(crate) fn handled(participant: &'static str, command: &CommandEnvelope, outcome: &'static str) {

@@ -2,13 +2,14 @@
 
 use crate::{
     Context, Error, Settings, commands::Commands, database::Database, desk::Desk, events::Events,
-    worker::Routes,
+    series::SERIES, worker::Routes,
 };
 use axum::Router;
 use messaging::{Amqp, Consumer, Publisher, Topology, command_queue, event_queue};
 use runtime::{
     health::{Health, Part},
     http,
+    series::describe,
     shutdown::Shutdown,
 };
 use sqlx::migrate::Migrator;
@@ -38,6 +39,8 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     let (bind, port) = address;
     tracing::info!(?settings, %bind, port, "starting");
 
+    describe(messaging::series::SERIES);
+    describe(SERIES);
     let health = Health::new();
     let database = Database::new(pool.clone(), shutdown.clone(), Some(health.part("database")));
     let schema = health.part("migrations");

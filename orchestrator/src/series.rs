@@ -1,0 +1,63 @@
+//! Every series of the orchestrator.
+
+use runtime::series::Series;
+
+pub const SERIES: &[Series] = &[
+    Series::counter(
+        "commands_unroutable_total",
+        &["key"],
+        "Commands that reached no queue; the wake-up of their step sends them again.",
+    ),
+    Series::counter(
+        "dead_letters_total",
+        &["participant", "reason"],
+        "Messages to the orchestrator that were given up and put into a dead-letter queue.",
+    ),
+    Series::counter(
+        "events_ignored_total",
+        &["why"],
+        "Occurrences that changed nothing: duplicates and late answers (stale), and those of sagas that have ended (over).",
+    ),
+    Series::histogram("journal_batch_size", &[], "Occurrences that shared a transaction."),
+    Series::histogram(
+        "journal_commit_seconds",
+        &[],
+        "From the beginning of a journal transaction to its commit.",
+    ),
+    Series::counter(
+        "replies_total",
+        &["definition", "leg", "outcome", "step"],
+        "Answers of participants that moved a saga: done, refused or faulted.",
+    ),
+    Series::gauge(
+        "saga_oldest_open_seconds",
+        &["definition"],
+        "Age of the oldest open saga; every orchestrator tells the same.",
+    ),
+    Series::gauge(
+        "sagas_in_flight",
+        &["definition", "state"],
+        "Open sagas, parked or not; every orchestrator tells the same.",
+    ),
+    Series::gauge(
+        "sagas_parked",
+        &["definition", "state"],
+        "Open sagas of which a step cannot go on alone; every orchestrator tells the same.",
+    ),
+    Series::histogram(
+        "saga_duration_seconds",
+        &["definition", "ending"],
+        "From a saga's start to its ending.",
+    ),
+    Series::counter(
+        "sagas_ended_total",
+        &["definition", "ending"],
+        "Sagas that have ended: completed or compensated.",
+    ),
+    Series::counter("sagas_started_total", &["definition"], "Sagas that have begun."),
+    Series::counter(
+        "sagas_woken_total",
+        &[],
+        "Sagas that were looked at because their wake-up time had come.",
+    ),
+];
