@@ -1,0 +1,81 @@
+// What happens while one looks: server-sent events, or a look every few seconds where the stream
+// is not to be had.
+
+const LOOK_MS = 5_000;
+const AGAIN_MS = 15_000;
+
+function pulse(kind, text, why) {
+  const shown = document.getElementById("pulse");
+  shown.className = `pulse ${kind}`;
+  shown.title = why;
+  if (shown.textContent !== text) shown.textContent = text;
+}
+
+// Calls `changed(saga)` for every event of `path`, and `missed()` whenever some may have been
+// missed, until `signal` is aborted.
+export function follow(path, signal, changed, missed) {
+  let source = null;
+  let looking = null;
+  let again = null;
+
+  const look = () => {
+    if (looking || signal.aborted) return;
+    pulse("slow", "every 5 s", "No event stream: the page looks every five seconds.");
+    looking = setInterval(missed, LOOK_MS);
+  };
+  const open = () => {
+    source = new EventSource(path);
+    let opened = false;
+    source.onopen = () => {
+      clearInterval(looking);
+      looking = null;
+      pulse("live", "live", "The page follows the orchestrator's event stream.");
+      // What happened between reading the page and this moment.
+      missed();
+      opened = true;
+    };
+    source.addEventListener("saga", (event) => {
+      let saga;
+      try {
+        saga = JSON.parse(event.data);
+      } catch {
+        return missed();
+      }
+      return changed(saga);
+    });
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) {
+        again = setTimeout(open, AGAIN_MS);
+      }
+      if (!opened || source.readyState === EventSource.CLOSED) look();
+      else pulse("slow", "reconnecting", "The event stream broke off; the browser opens it again.");
+    };
+  };
+  open();
+  signal.addEventListener("abort", () => {
+    source.close();
+    clearInterval(looking);
+    clearTimeout(again);
+    pulse("", "", "");
+  });
+}
+
+// `act`, at most once in `gap` milliseconds and never twice at a time, however often it is asked
+// for; the last request is always honoured.
+export function calmly(act, gap = 400) {
+  let running = false;
+  let wanted = false;
+  return async function run() {
+    if (running) {
+      wanted = true;
+      return;
+    }
+    running = true;
+    do {
+      wanted = false;
+      await act();
+      await new Promise((resolve) => setTimeout(resolve, gap));
+    } while (wanted);
+    running = false;
+  };
+}

@@ -1,0 +1,186 @@
+// One saga: what it is about in a sentence, its drawing, its steps, what can be done, its history.
+
+import { get } from "./api.js";
+import { el, empty, heading, link, section, svg, table } from "./dom.js";
+import { follow } from "./live.js";
+import { timeline } from "./timeline.js";
+import { askVerb, VERBS } from "./verbs.js";
+import { badge, deathWord, definitionLink, folded, glyph, lasting, legWord, moment, status } from "./words.js";
+
+const STEP_SIGNS = {
+  pending: "waiting", acting: "running", done: "completed", refused: "refused",
+  compensating: "compensating", compensated: "compensated",
+};
+
+export default function saga(page) {
+  page.title(`Saga ${page.id.slice(-6)}`);
+  const path = `sagas/${encodeURIComponent(page.id)}`;
+  let told = null;
+  let wish;
+
+  const draw = () => page.draw(...view(page, told, wish, (stretched) => {
+    wish = stretched;
+    draw();
+  }));
+  const load = async () => {
+    const [found, why] = await Promise.all([
+      get(path, null, page.signal),
+      get(`${path}/explain`, null, page.signal),
+    ]);
+    told = { saga: found, why };
+    draw();
+  };
+  page.keep(load);
+  follow(`/api/v1/${path}/events`, page.signal, () => page.refresh(), () => page.refresh());
+  // What is going on grows with time.
+  page.every(1_000, () => told && !told.saga.ended_at && draw());
+}
+
+function view(page, { saga, why }, wish, stretch) {
+  return [
+    heading(`${saga.definition}`, status(saga)),
+    el("p", { class: "id whole" }, saga.saga_id),
+    el("p", { class: "sentence" }, why.summary),
+    why.why.length > 0 && el("ul", { class: "reasons" }, why.why.map((one) => el("li", null, one))),
+    facts(saga),
+    outlook(why),
+    section("Over time", ...drawing(page, saga, wish, stretch)),
+    section("What can be done", verbs(page, saga, why)),
+    why.dead_letters.length > 0 && section("Dead letters", deadLetters(why.dead_letters)),
+    section("Steps", steps(saga)),
+    section("History", history(saga)),
+    section("Data", folded("What its commands are made of", saga.data) ?? empty("It has none.")),
+  ];
+}
+
+function facts(saga) {
+  const took = saga.ended_at
+    ? lasting(Date.parse(saga.ended_at) - Date.parse(saga.created_at))
+    : null;
+  return el("p", { class: "faint" }, "Definition ", definitionLink(saga.definition),
+    `, version ${saga.version}. Begun `, moment(saga.created_at),
+    took ? [", ended ", moment(saga.ended_at), `, after ${took}.`] : ".",
+    " ", link(`/audit?saga_id=${encodeURIComponent(saga.saga_id)}`, "Audit trail"));
+}
+
+// What it waits for, and what happens next.
+function outlook(why) {
+  if (why.waits.length === 0 && why.next.length === 0) return null;
+  const item = (at, text) => el("li", null, text, at && [" (", moment(at), ")"]);
+  return el("div", { class: "pair" },
+    why.waits.length > 0 && el("div", null, el("h3", null, "Waits for"),
+      el("ul", { class: "plain" }, why.waits.map((wait) => item(wait.since, wait.text)))),
+    why.next.length > 0 && el("div", null, el("h3", null, "Next"),
+      el("ul", { class: "plain" }, why.next.map((one) => item(one.at, one.text)))));
+}
+
+function drawing(page, saga, wish, stretch) {
+  if (saga.steps.length === 0) {
+    return [empty("Another version of the orchestrator knows this definition; this one can only tell the history.")];
+  }
+  const { drawing: drawn, stretched } = timeline(saga, page.width, Date.now(), wish);
+  const key = [
+    ["action", "action"], ["compensation", "undo"], ["rest", "rest before trying again"],
+    ["parked", "parked, for an operator"],
+  ];
+  const swatch = ([kind, word]) => el("li", null, svg("svg", { class: "swatch", width: 22, height: 12, "aria-hidden": "true" },
+    svg("g", { class: `span ${kind}` }, svg("rect", { x: 0.5, y: 0.5, width: 21, height: 11, rx: 2 }))), ` ${word}`);
+  const sign = ([name, word]) => el("li", { class: `end ${name}` }, glyph(name), ` ${word}`);
+  const ends = [["completed", "done"], ["refused", "refused or failed"], ["silent", "no answer in time"]];
+  return [
+    drawn,
+    el("ul", { class: "legend", "aria-label": "Legend" }, key.map(swatch), ends.map(sign), el("li", null, "◆ pivot: from here only forward")),
+    el("p", { class: "faint" },
+      stretched ? "Long waits are drawn short, so that everything can be seen. " : "Time is drawn to scale. ",
+      el("button", { type: "button", class: "quiet", onclick: () => stretch(!stretched) },
+        stretched ? "Draw to scale" : "Draw long waits short")),
+  ];
+}
+
+function verbs(page, saga, why) {
+  const steps = [...new Set(why.waits.map(({ step }) => step))];
+  return el("dl", { class: "verbs" }, why.verbs.map(({ verb, legal, text }) => [
+    el("dt", null, el("button", {
+      type: "button",
+      "aria-disabled": legal ? null : "true",
+      "aria-describedby": `verb-${verb}`,
+      onclick: () => legal && askVerb(saga, verb, steps, page.refresh),
+    }, `${VERBS[verb]?.label ?? verb}…`)),
+    el("dd", { id: `verb-${verb}`, class: legal ? "" : "faint" },
+      legal ? "" : "Not now: ", text || VERBS[verb]?.does),
+  ]));
+}
+
+function deadLetters(letters) {
+  return el("ul", { class: "plain" }, letters.map((one) => el("li", null, badge("parked", deathWord(one.reason), "warning"), " ",
+    link(`/dead-letters/${encodeURIComponent(one.id)}`, one.text))));
+}
+
+function steps(saga) {
+  if (saga.steps.length === 0) return empty("Not known to this version of the orchestrator.");
+  const waits = new Map(saga.waits.map((wait) => [wait.step, wait]));
+  const columns = ["Step", "Stands", "Kind", "Participant", "Attempts", "What was said"];
+  return table("Steps", columns, saga.steps.map((step) => {
+    const parked = waits.get(step.name)?.for === "operator";
+    const undo = step.compensation;
+    const tried = undo?.attempts > 0 ? `${step.attempts}, undo ${undo.attempts}` : `${step.attempts}`;
+    return {
+      key: step.name,
+      cells: [
+        step.name,
+        parked
+          ? badge("parked", `parked: ${legWord(waits.get(step.name).leg)}`)
+          : badge(step.status, step.status, STEP_SIGNS[step.status]),
+        step.kind === "pivot" ? badge("pivot", "pivot") : step.kind,
+        step.participant,
+        el("span", { class: "number" }, tried),
+        said(step),
+      ],
+    };
+  }));
+}
+
+// Payloads and reply, as far as there are any.
+function said(step) {
+  const undo = step.compensation;
+  const parts = [folded(step.command, step.payload), folded("reply", step.reply),
+    undo && folded(undo.command, undo.payload)].filter(Boolean);
+  return parts.length > 0 ? el("div", { class: "folds" }, parts) : null;
+}
+
+const EVENTS = {
+  started: "started",
+  "cancel-requested": "cancel requested",
+  "resume-requested": "resume requested",
+  "deadline-passed": "the saga’s deadline passed",
+};
+
+function happened(entry) {
+  const undo = entry.leg === "compensation" ? "undo " : "";
+  if (entry.event === "replied") return `${undo}${entry.step} ${entry.outcome}`;
+  if (entry.event === "timed-out") return `${undo}${entry.step} got no answer (attempt ${entry.attempt})`;
+  if (entry.event === "rested") return `${undo}${entry.step} is asked again`;
+  const word = EVENTS[entry.event] ?? entry.event.replaceAll("-", " ");
+  const step = entry.step ? ` (${undo}${entry.step})` : "";
+  return entry.body?.reason ? `${word}${step}: ${entry.body.reason}` : `${word}${step}`;
+}
+
+function ledTo(then) {
+  if (then.sent) return ["onward", `${then.sent}${then.attempt > 1 ? `, attempt ${then.attempt}` : ""}`];
+  if (then.rests) return ["waiting", `${then.rests} rests before it is asked again`];
+  if (then.parked) return ["parked", `${then.parked} is parked`];
+  return [then.ended, then.ended];
+}
+
+function history(saga) {
+  const began = Date.parse(saga.created_at);
+  return el("ol", { class: "history" }, saga.history.map((entry) => el("li", { "data-key": entry.seq },
+    el("time", { class: "number", title: entry.at }, `+${lasting(Date.parse(entry.at) - began)}`),
+    el("div", null,
+      el("p", { class: entry.leg === "compensation" ? "undo" : "" }, happened(entry)),
+      entry.then.map((then) => {
+        const [sign, text] = ledTo(then);
+        return el("p", { class: "faint led" }, glyph(sign), ` ${text}`);
+      }),
+      folded("what it said", entry.body)))));
+}

@@ -1,0 +1,156 @@
+// The list of sagas: filters in the address, pages by cursor, and verbs for many at once.
+
+import { get } from "./api.js";
+import { address, el, empty, heading, table } from "./dom.js";
+import { follow } from "./live.js";
+import { askBulk, VERBS } from "./verbs.js";
+import { count, definitionLink, moment, sagaLink, status } from "./words.js";
+
+const NAMES = ["text", "state", "definition", "step", "parked", "cause", "open", "older_than_seconds"];
+const AGES = { 60: "a minute", 600: "ten minutes", 3600: "an hour", 86400: "a day" };
+const BULK = ["cancel", "resume"];
+
+export default function sagas(page) {
+  page.title("Sagas");
+  const wanted = Object.fromEntries(NAMES.map((name) => [name, page.query.get(name) ?? ""]));
+  const ticked = new Set();
+  let items = [];
+  let next = null;
+  let plans = null;
+  let news = 0;
+
+  const more = async () => {
+    const query = { ...wanted, limit: 50, cursor: next };
+    const answer = await get("sagas", query, page.signal);
+    items = items.concat(answer.items);
+    next = answer.next;
+    draw();
+  };
+  const first = async () => {
+    plans ??= (await get("definitions", null, page.signal)).items;
+    const answer = await get("sagas", { ...wanted, limit: 50 }, page.signal);
+    ({ items, next } = answer);
+    news = 0;
+    draw();
+  };
+  const tick = (id, on) => {
+    if (on) ticked.add(id);
+    else ticked.delete(id);
+    draw();
+  };
+  const draw = () => page.draw(
+    heading("Sagas"),
+    filters(page, wanted, plans),
+    bulk(ticked, wanted, page.refresh),
+    el("p", { class: "faint", role: "status" },
+      `${count(items.length, "saga")}${next ? " so far" : ""}, newest first.`,
+      news > 0 && [" ", el("button", { type: "button", class: "quiet", onclick: page.refresh },
+        `${count(news, "new saga")}: show`)]),
+    items.length ? rows(items, ticked, tick) : nothing(wanted),
+    next && el("p", null, el("button", { type: "button", onclick: () => more().catch(() => {}) }, "Show more")),
+  );
+  page.keep(first);
+  // Rows on the page change where they stand; new ones wait until they are asked for.
+  follow("/api/v1/events", page.signal, (saga) => {
+    const index = items.findIndex(({ saga_id: id }) => id === saga.saga_id);
+    if (index >= 0) items[index] = { ...items[index], ...saga };
+    else if (saga.revision === 1) news += 1;
+    else return;
+    draw();
+  }, () => items.length <= 50 && page.refresh());
+}
+
+function filters(page, wanted, plans) {
+  const go = (name, value) => {
+    location.hash = address("/sagas", { ...wanted, [name]: value });
+  };
+  const choose = (name, label, options) => el("label", null, el("span", null, label),
+    el("select", { name, onchange: (event) => go(name, event.target.value) },
+      options.map(([value, shown]) => el("option", { value, selected: wanted[name] === value }, shown))));
+  const steps = [...new Set(plans.flatMap((plan) => plan.steps.map(({ name }) => name)))];
+  const states = ["running", "compensating", "completed", "compensated"];
+  return el(
+    "form",
+    {
+      class: "filters",
+      "aria-label": "Which sagas",
+      onsubmit: (event) => {
+        event.preventDefault();
+        go("text", event.target.elements.text.value.trim());
+      },
+    },
+    choose("state", "State", [["", "any"], ...states.map((one) => [one, one])]),
+    choose("open", "Ended", [["", "or not"], ["true", "not yet"], ["false", "yes"]]),
+    choose("parked", "Parked", [["", "or not"], ["true", "yes"], ["false", "no"]]),
+    choose("definition", "Definition", [["", "any"], ...plans.map(({ name }) => [name, name])]),
+    choose("step", "Waits for", [["", "any step"], ...steps.map((one) => [one, one])]),
+    choose("older_than_seconds", "Older than",
+      [["", "any age"], ...Object.entries(AGES)]),
+    el("label", null, el("span", null, "Text"),
+      el("input", { type: "search", name: "text", value: wanted.text, placeholder: "id, order, customer" })),
+    el("a", { href: "#/sagas", class: "quiet" }, "Clear"),
+  );
+}
+
+function bulk(ticked, wanted, done) {
+  const filter = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== "")
+    .map(([name, value]) => [name, typed(name, value)]));
+  const filtered = Object.keys(filter).length > 0;
+  const finished = () => {
+    ticked.clear();
+    done();
+  };
+  const buttons = (target, off) => BULK.map((verb) => el("button",
+    { type: "button", disabled: off, onclick: () => askBulk(verb, target(), finished) },
+    `${VERBS[verb].label}…`));
+  return el("div", { class: "bulk" },
+    el("span", null, ticked.size ? `${ticked.size} ticked:` : "Tick some to act on them:"),
+    buttons(() => ({ ids: [...ticked] }), ticked.size === 0),
+    filtered && [el("span", null, "All that this filter finds:"), buttons(() => ({ filter }), false)]);
+}
+
+function typed(name, value) {
+  if (name === "parked" || name === "open") return value === "true";
+  return name === "older_than_seconds" ? Number(value) : value;
+}
+
+function rows(items, ticked, tick) {
+  const on = items.filter(({ saga_id: id }) => ticked.has(id)).length;
+  const all = el("input", {
+    type: "checkbox",
+    "aria-label": "Tick all on this page",
+    checked: on === items.length,
+    indeterminate: on > 0 && on < items.length,
+    onchange: (event) => items.forEach(({ saga_id: id }) => tick(id, event.target.checked)),
+  });
+  const columns = [all, "State", "Saga", "Definition", "Waits for", "Why it goes back", "Begun", "Changed"];
+  return table("Sagas", columns, items.map((saga) => ({
+    key: saga.saga_id,
+    attributes: { class: saga.parked ? "striking" : "" },
+    cells: [
+      el("input", {
+        type: "checkbox",
+        "aria-label": `Tick ${saga.saga_id}`,
+        checked: ticked.has(saga.saga_id),
+        onchange: (event) => tick(saga.saga_id, event.target.checked),
+      }),
+      status(saga),
+      sagaLink(saga.saga_id),
+      definitionLink(saga.definition),
+      saga.parked ?? saga.step ?? "–",
+      el("span", { class: "cut", title: saga.cause?.text }, saga.cause?.text ?? "–"),
+      moment(saga.created_at),
+      moment(saga.updated_at),
+    ],
+  })));
+}
+
+function nothing(wanted) {
+  if (Object.values(wanted).every((value) => value === "")) {
+    return empty("No saga has been started yet. A service starts one by a message, or by POST /api/v1/sagas.");
+  }
+  if (wanted.parked === "true") {
+    return empty("Nothing is parked: every saga that is open goes on by itself.");
+  }
+  return empty("No saga is like that. ", el("a", { href: "#/sagas" }, "Show all"));
+}
