@@ -1,5 +1,6 @@
 //! REST: inspect sagas, start them, cancel and resume them.
 
+pub mod dead_letters;
 mod list;
 mod verbs;
 mod view;

@@ -9,6 +9,26 @@ pub const SERIES: &[Series] = &[
         "Commands that reached no queue; the wake-up of their step sends them again.",
     ),
     Series::counter(
+        "dead_letters_collected_total",
+        &["participant", "reason"],
+        "Dead letters taken out of their queues and stored; one that comes again counts again.",
+    ),
+    Series::gauge(
+        "dead_letters_open",
+        &["participant"],
+        "Dead letters that nobody has seen to; every orchestrator tells the same.",
+    ),
+    Series::counter(
+        "dead_letters_refused_total",
+        &["participant"],
+        "Dead letters whose replay was refused, as nobody waits for them or nobody can read them.",
+    ),
+    Series::counter(
+        "dead_letters_replayed_total",
+        &["participant"],
+        "Dead letters whose replay had its effect, or was not heard of again in time.",
+    ),
+    Series::counter(
         "dead_letters_total",
         &["participant", "reason"],
         "Messages to the orchestrator that were given up and put into a dead-letter queue.",

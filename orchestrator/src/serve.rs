@@ -3,6 +3,7 @@
 use crate::{
     MIGRATOR, api,
     config::Settings,
+    dead_letters::{self, Office},
     engine::Engine,
     gauges,
     intake::{Intake, Kind},
@@ -47,8 +48,9 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let amqp = Amqp::from_env("orchestrator")?;
     let (bind, port) = config::http_address(8000)?;
+    let letters = dead_letters::Settings::from_env()?;
     let pool = store::pool(&settings.database, "orchestrator")?;
-    tracing::info!(?settings, %bind, port, "starting");
+    tracing::info!(?settings, ?letters, %bind, port, "starting");
     describe(messaging::series::SERIES);
     describe(SERIES);
     let health = Health::new();
@@ -58,10 +60,12 @@ pub async fn serve(
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
     let engine = Engine { pool: pool.clone(), catalogue: Arc::new(catalogue) };
     let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
+    let office = Office::new(&letters, engine.clone(), publisher.clone(), shutdown.clone());
     let desk = api::Desk { engine: engine.clone(), sender: sender.clone() };
 
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
-    let listening = http::serve(bind, port, api::router(desk), health.clone(), shutdown.clone());
+    let router = api::router(desk).merge(api::dead_letters::router(office.clone()));
+    let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
     let intake = Intake {
         engine,
@@ -72,7 +76,7 @@ pub async fn serve(
         batch: settings.batch,
         overlap: settings.overlap,
     };
-    parts.spawn(drive(intake, amqp, health, schema, queued));
+    parts.spawn(drive(intake, office, amqp, health, schema, queued));
 
     let mut result = Ok(());
     while let Some(ended) = parts.join_next().await {
@@ -93,6 +97,7 @@ pub async fn serve(
 /// The queues and the clock.
 async fn drive(
     intake: Intake,
+    office: Office,
     amqp: Amqp,
     health: Health,
     schema: Part,
@@ -121,6 +126,7 @@ async fn drive(
     let Intake { engine, sender, database, shutdown, .. } = intake;
     let (pool, catalogue) = (engine.pool.clone(), Arc::clone(&engine.catalogue));
     running.spawn(gauges::run(pool, catalogue, shutdown.clone()));
+    running.spawn(office.run(amqp.clone()));
     running.spawn(Wakeups { engine, sender, database, shutdown }.run());
     // Before, what is sent here reaches nobody.
     queued.up();
