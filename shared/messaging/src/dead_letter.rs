@@ -1,8 +1,8 @@
 //! What happens to a message that was not handled: another try later, or the dead letters.
 
 use crate::{
-    COMMANDS, DEAD_LETTERS, EVENTS, Headers, Incoming, Outgoing, REPLIES, REPLIES_QUEUE, STARTS_QUEUE,
-    Tier, dead_letter_queue,
+    COMMANDS, DEAD_LETTERS, EVENTS, Headers, Incoming, Outgoing, REPLIES, REPLIES_QUEUE,
+    STARTS_QUEUE, Tier, dead_letter_queue,
     headers::cut,
     retry_queue,
     wire::{instant, parse_instant},
