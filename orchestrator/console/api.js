@@ -63,6 +63,16 @@ export function get(path, query, signal) {
   return ask("GET", at(path, query), undefined, signal);
 }
 
+// An answer, or null where the orchestrator has no such endpoint.
+export async function maybe(answer) {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null;
+    throw error;
+  }
+}
+
 export function post(path, body) {
   return ask("POST", at(path), body);
 }

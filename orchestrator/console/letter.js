@@ -22,6 +22,7 @@ function view(one, done) {
     el("p", { class: "id whole" }, one.message_id ?? one.dead_letter_id),
     el("p", { class: "sentence" },
       `${one.participant} could not handle this message: ${deathWord(one.reason)}.${step}`),
+    one.remark && el("p", null, one.remark),
     one.error && el("pre", { class: "error", tabindex: "0" }, one.error),
     el("p", { class: "faint" }, "Died ", moment(one.dead_at), ", collected ", moment(one.collected_at),
       one.replays ? `, replayed ${one.replays === 1 ? "once" : `${one.replays} times`}.` : ", never replayed."),

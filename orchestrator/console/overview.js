@@ -1,6 +1,6 @@
 // The overview: one sentence on how things are, the figures behind it, and what changes.
 
-import { get } from "./api.js";
+import { get, maybe } from "./api.js";
 import { line, note, shares, since } from "./chart.js";
 import { address, el, empty, heading, link, section, table } from "./dom.js";
 import { calmly, follow } from "./live.js";
@@ -15,11 +15,11 @@ export default function overview(page) {
   const load = async () => {
     const [counts, participants, listed] = await Promise.all([
       get("sagas/counts", null, page.signal),
-      get("participants", null, page.signal),
+      maybe(get("participants", null, page.signal)),
       recent.size ? null : get("sagas", { limit: SHOWN }, page.signal),
     ]);
     for (const saga of listed?.items.toReversed() ?? []) recent.set(saga.saga_id, saga);
-    page.draw(...view(counts, participants.items, [...recent.values()].toReversed()));
+    page.draw(...view(counts, participants?.items ?? [], [...recent.values()].toReversed()));
   };
   page.keep(load);
   const soon = calmly(() => page.refresh(), 1_000);
@@ -53,7 +53,7 @@ function view(counts, participants, recent) {
     el("p", { class: "faint" }, "The lines begin when this page was opened, ",
       moment(new Date(since("in-flight")).toISOString()), "."),
     oldest(counts.oldest_open),
-    section("Sagas by definition", definitions(counts)),
+    section("Open sagas", definitions(counts), ended(counts.ended_last_24h)),
     section("Participants", participants.length
       ? table("Participants and their queues", PARTICIPANT_COLUMNS, participantRows(participants))
       : empty("No participant is known: no definition names one.")),
@@ -112,26 +112,25 @@ function oldest(open) {
     moment(open.created_at), ".");
 }
 
-const KINDS = ["parked", "running", "compensating", "completed", "compensated"];
+const KINDS = ["parked", "running", "compensating"];
 
-// One row a definition: how many of its sagas are where.
+// One row a definition: how many of its open sagas are where.
 function definitions(counts) {
   const rows = new Map();
   for (const one of counts.by) {
     const row = rows.get(one.definition) ?? {};
     const kind = one.parked ? "parked" : one.state;
-    row[kind] = (row[kind] ?? 0) + (one.count ?? one.ended_last_24h ?? 0);
+    row[kind] = (row[kind] ?? 0) + one.count;
     rows.set(one.definition, row);
   }
-  if (rows.size === 0) return empty("No saga has been started yet.");
+  if (rows.size === 0) return empty("No saga is open: every one that was begun has ended.");
   const sum = (row) => KINDS.reduce((total, kind) => total + (row[kind] ?? 0), 0);
   const most = Math.max(...[...rows.values()].map(sum));
   const wanted = (name, kind) => address("/sagas", kind === "parked"
     ? { definition: name, parked: true }
-    : { definition: name, state: kind });
-  const columns = ["Definition", "Parked", "Running", "Compensating", "Completed, 24 h",
-    "Compensated, 24 h", "Shares"];
-  return table("Sagas by definition and state", columns, [...rows].map(([name, row]) => ({
+    : { definition: name, state: kind, parked: false });
+  const columns = ["Definition", "Parked", "Running", "Compensating", "Shares"];
+  return table("Open sagas by definition and state", columns, [...rows].map(([name, row]) => ({
     key: name,
     cells: [
       definitionLink(name),
@@ -142,4 +141,10 @@ function definitions(counts) {
         KINDS.map((kind) => `${row[kind] ?? 0} ${kind}`).join(", ")),
     ],
   })));
+}
+
+function ended({ completed, compensated, at_least: more }) {
+  return el("p", null, "Ended in the last 24 hours: ", more && "at least ",
+    link("/sagas?state=completed", `${completed.toLocaleString("en-GB")} completed`), ", ",
+    link("/sagas?state=compensated", `${compensated.toLocaleString("en-GB")} compensated`), ".");
 }

@@ -1,6 +1,6 @@
 // One saga: what it is about in a sentence, its drawing, its steps, what can be done, its history.
 
-import { get } from "./api.js";
+import { get, maybe } from "./api.js";
 import { el, empty, heading, link, section, svg, table } from "./dom.js";
 import { follow } from "./live.js";
 import { timeline } from "./timeline.js";
@@ -25,15 +25,24 @@ export default function saga(page) {
   const load = async () => {
     const [found, why] = await Promise.all([
       get(path, null, page.signal),
-      get(`${path}/explain`, null, page.signal),
+      maybe(get(`${path}/explain`, null, page.signal)),
     ]);
-    told = { saga: found, why };
+    told = { saga: found, why: why ?? plain(found) };
     draw();
   };
   page.keep(load);
   follow(`/api/v1/${path}/events`, page.signal, () => page.refresh(), () => page.refresh());
   // What is going on grows with time.
   page.every(1_000, () => told && !told.saga.ended_at && draw());
+}
+
+// What can be said without an explanation.
+function plain(found) {
+  const legal = found.verbs ?? [];
+  const verbs = Object.keys(VERBS).map((verb) => ({ verb, legal: legal.includes(verb), text: "" }));
+  const waits = found.waits.map((wait) => ({ ...wait, text: `${wait.step}: ${wait.for}` }));
+  const summary = found.cause?.text ?? `It is ${found.state}.`;
+  return { summary, why: [], waits, next: [], verbs, dead_letters: [] };
 }
 
 function view(page, { saga, why }, wish, stretch) {
@@ -98,13 +107,12 @@ function drawing(page, saga, wish, stretch) {
 }
 
 function verbs(page, saga, why) {
-  const steps = [...new Set(why.waits.map(({ step }) => step))];
   return el("dl", { class: "verbs" }, why.verbs.map(({ verb, legal, text }) => [
     el("dt", null, el("button", {
       type: "button",
       "aria-disabled": legal ? null : "true",
       "aria-describedby": `verb-${verb}`,
-      onclick: () => legal && askVerb(saga, verb, steps, page.refresh),
+      onclick: () => legal && askVerb(saga, verb, why.waits, page.refresh),
     }, `${VERBS[verb]?.label ?? verb}…`)),
     el("dd", { id: `verb-${verb}`, class: legal ? "" : "faint" },
       legal ? "" : "Not now: ", text || VERBS[verb]?.does),

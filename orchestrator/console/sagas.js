@@ -8,7 +8,7 @@ import { count, definitionLink, moment, sagaLink, status } from "./words.js";
 
 const NAMES = ["text", "state", "definition", "step", "parked", "cause", "open", "older_than_seconds"];
 const AGES = { 60: "a minute", 600: "ten minutes", 3600: "an hour", 86400: "a day" };
-const BULK = ["cancel", "resume"];
+const BULK = ["cancel", "resume", "retry"];
 
 export default function sagas(page) {
   page.title("Sagas");
@@ -46,7 +46,7 @@ export default function sagas(page) {
       `${count(items.length, "saga")}${next ? " so far" : ""}, newest first.`,
       news > 0 && [" ", el("button", { type: "button", class: "quiet", onclick: page.refresh },
         `${count(news, "new saga")}: show`)]),
-    items.length ? rows(items, ticked, tick) : nothing(wanted),
+    items.length ? rows(items, ticked, tick) : next ? empty("Nothing found so far.") : nothing(wanted),
     next && el("p", null, el("button", { type: "button", onclick: () => more().catch(() => {}) }, "Show more")),
   );
   page.keep(first);

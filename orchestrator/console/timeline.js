@@ -8,7 +8,10 @@ const ENDS = {
   refused: ["refused", "refused"],
   faulted: ["refused", "failed"],
   "timed-out": ["silent", "no answer in time"],
+  skipped: ["onward", "taken as done by hand"],
 };
+
+const UNMARKED = ["started", "replied", "timed-out", "rested"];
 
 // Spans of each step from the history: attempts, rests and times parked, and marks of the saga.
 export function read(saga, now) {
@@ -34,7 +37,8 @@ export function read(saga, now) {
     if (entry.event === "replied") close(key, at, entry.outcome);
     else if (entry.event === "timed-out") close(key, at, "timed-out");
     else if (entry.event === "rested") close(key, at, null);
-    else if (entry.event !== "started") marks.push({ at, text: entry.event.replaceAll("-", " ") });
+    else if (entry.event === "skip-requested") close(key, at, "skipped");
+    if (!UNMARKED.includes(entry.event)) marks.push({ at, text: entry.event.replaceAll("-", " ") });
     for (const then of entry.then) {
       const step = then.step ?? then.rests ?? then.parked;
       if (!step) continue;

@@ -22,19 +22,19 @@ export const VERBS = {
     label: "Retry a step",
     confirm: "Retry the step",
     grave: false,
-    does: "Sends the step’s command again now, instead of when its wait is over.",
+    does: "Asks again now, with a fresh number of attempts, instead of when the wait is over.",
   },
   skip: {
     label: "Skip a step",
     confirm: "Skip the step",
     grave: true,
-    does: "Assumes that the step was done, with the reply given here. Nothing checks that it was.",
+    does: "Takes a parked step as done, or as undone, on your word. Nothing checks that it was.",
   },
   "force-compensate": {
     label: "Force back",
     confirm: "Force it back",
     grave: true,
-    does: "Undoes the saga although it has passed its pivot. What cannot be undone stays done.",
+    does: "Undoes a saga whose pivot is parked, on your word that the pivot has not happened.",
   },
 };
 
@@ -68,9 +68,11 @@ function readValue(written) {
   }
 }
 
-function fieldsOf(verb, steps) {
+// Retry is of any leg that is waited for, skip of one that is parked.
+function fieldsOf(verb, waits) {
   if (verb !== "retry" && verb !== "skip") return [];
-  const fields = [choice("step", "Step", steps)];
+  const fitting = verb === "skip" ? waits.filter((wait) => wait.for === "operator") : waits;
+  const fields = [choice("step", "Step", [...new Set(fitting.map(({ step }) => step))])];
   if (verb === "skip") {
     const value = text("value", "Reply to assume (JSON)", "Empty: a reply that says nothing more.");
     fields.push({ ...value, read: readValue });
@@ -78,13 +80,13 @@ function fieldsOf(verb, steps) {
   return fields;
 }
 
-// `steps`: those the saga waits for now.
-export function askVerb(saga, verb, steps, done) {
+// `waits`: what the saga waits for now.
+export function askVerb(saga, verb, waits, done) {
   const path = `sagas/${encodeURIComponent(saga.saga_id)}/${verb}`;
   ask({
     title: `${label(verb)}: ${saga.definition} ${saga.saga_id.slice(-6)}`,
     intro: VERBS[verb]?.does ?? "",
-    fields: fieldsOf(verb, steps),
+    fields: fieldsOf(verb, waits),
     verb: VERBS[verb]?.confirm ?? verb,
     grave: VERBS[verb]?.grave,
     preview: async (values) => preview(await post(path, { ...values, dry_run: true })),

@@ -3,6 +3,7 @@
 use crate::{
     MIGRATOR, api,
     config::Settings,
+    console,
     dead_letters::{self, Office},
     engine::Engine,
     gauges,
@@ -64,7 +65,8 @@ pub async fn serve(
     let desk = api::Desk { engine: engine.clone(), sender: sender.clone() };
 
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
-    let router = api::router(desk).merge(api::dead_letters::router(office.clone()));
+    let router =
+        api::router(desk).merge(api::dead_letters::router(office.clone())).merge(console::router());
     let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
     let intake = Intake {
