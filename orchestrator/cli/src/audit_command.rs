@@ -1,13 +1,16 @@
 //! `sagactl audit`.
 
-use crate::{colours, say};
+use crate::{
+    everywhere::Exit,
+    terminal::{Paint, say},
+};
 use anyhow::Result;
 use clap::Args;
 use sagactl::{
     audit::{self, Options, Sources},
     duration,
 };
-use std::{fmt::Write as _, process::ExitCode, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 const HELP: &str = "\
 It reads, and never writes. Where from, the environment says:
@@ -24,9 +27,6 @@ Exit code: 0 clean, 1 violations, 2 could not audit.";
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Audit {
-    /// Print the report as JSON.
-    #[arg(long)]
-    json: bool,
     /// Print the invariants instead of looking at them.
     #[arg(long)]
     list: bool,
@@ -42,33 +42,33 @@ pub struct Audit {
 }
 
 impl Audit {
-    pub async fn run(self) -> Result<ExitCode> {
+    pub async fn run(self, json: bool) -> Result<Exit> {
         if self.list {
-            say(&self.invariants()?)?;
-            return Ok(ExitCode::SUCCESS);
+            say(&invariants(json)?)?;
+            return Ok(Exit::Done);
         }
         let Audit { since, settle, attempts, .. } = self;
         // As for the orchestrator, 0 is to leave the definitions as they are.
         let attempts = attempts.filter(|attempts| *attempts > 0);
         let options = Options { since, settle, attempts };
         let report = audit::run(&Sources::from_env()?, &options).await?;
-        let text = match self.json {
+        let text = match json {
             true => serde_json::to_string_pretty(&report)? + "\n",
-            false => report.table(colours()),
+            false => report.table(Paint::for_stdout().colours),
         };
         say(&text)?;
-        Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if report.clean { Exit::Done } else { Exit::No })
     }
+}
 
-    fn invariants(&self) -> Result<String> {
-        let listed = audit::list();
-        if self.json {
-            return Ok(serde_json::to_string_pretty(&listed)? + "\n");
-        }
-        let mut text = String::new();
-        for one in listed {
-            let _ = writeln!(text, "{:<30}  {}", one.name, one.says);
-        }
-        Ok(text)
+fn invariants(json: bool) -> Result<String> {
+    let listed = audit::list();
+    if json {
+        return Ok(serde_json::to_string_pretty(&listed)? + "\n");
     }
+    let mut text = String::new();
+    for one in listed {
+        let _ = writeln!(text, "{:<30}  {}", one.name, one.says);
+    }
+    Ok(text)
 }
