@@ -4,7 +4,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    names="orchestrator order inventory payment notification shipping analytics simulator" \
+    names="orchestrator order inventory payment notification shipping analytics simulator sagactl" \
     && CARGO_PROFILE_RELEASE_DEBUG=none cargo build --release --locked $(printf -- ' --package %s' $names) --bins \
     && install -d /out \
     && for name in $names; do install -s "target/release/$name" "/out/$name" || exit 1; done

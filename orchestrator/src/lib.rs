@@ -26,7 +26,6 @@ pub mod sending;
 pub mod series;
 pub mod serve;
 pub mod stored;
-pub mod timeline;
 pub mod wakeups;
 
 /// The journal's tables.

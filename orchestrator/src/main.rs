@@ -1,8 +1,7 @@
-//! `orchestrator` serves; `orchestrator migrate` applies the journal's migrations; `orchestrator
-//! timeline <saga> [--wait <seconds>]` prints a saga's story.
+//! `orchestrator` serves; `orchestrator migrate` applies the journal's migrations.
 
 use anyhow::bail;
-use orchestrator::{MIGRATOR, config::Settings, serve::serve, timeline};
+use orchestrator::{MIGRATOR, config::Settings, serve::serve};
 use runtime::{config, shutdown::Shutdown, telemetry};
 
 #[tokio::main]
@@ -20,11 +19,7 @@ async fn main() -> anyhow::Result<()> {
             store::migrate::run(&config::database_url()?, &MIGRATOR).await?;
             tracing::info!("migrations applied");
         }
-        ["timeline", saga] => timeline::print(saga.parse()?, 0).await?,
-        ["timeline", saga, "--wait", seconds] => {
-            timeline::print(saga.parse()?, seconds.parse()?).await?;
-        }
-        _ => bail!("usage: orchestrator [serve | migrate | timeline <saga> [--wait <seconds>]]"),
+        _ => bail!("usage: orchestrator [serve | migrate]"),
     }
     Ok(())
 }
