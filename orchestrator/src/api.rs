@@ -1,40 +1,65 @@
-//! REST: inspect sagas, start them, cancel and resume them.
+//! REST: what sagas do and why, and what operators can ask of them. Every route is declared with
+//! its description; the document at `/docs` is made of the same declarations.
 
+mod audit;
+mod bulk;
+mod counts;
 pub mod dead_letters;
+mod definitions;
+pub mod document;
+mod filter;
 mod list;
+pub(crate) mod schema;
 mod verbs;
 mod view;
 
 use crate::{engine::Engine, sending::Sender};
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::Router;
 use runtime::http::Problem;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What every route works with.
 #[derive(Clone)]
 pub struct Desk {
     pub engine: Engine,
     pub sender: Sender,
+    counts: counts::Recent,
 }
 
-pub fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/api/v1/sagas", get(list::sagas).post(verbs::start))
-        .route("/api/v1/sagas/{id}", get(view::saga))
-        .route("/api/v1/sagas/{id}/cancel", post(verbs::cancel))
-        .route("/api/v1/sagas/{id}/resume", post(verbs::resume))
-        .route("/api/v1/definitions", get(list::definitions))
-        .with_state(desk)
-}
-
-/// The journal's errors, to a client: away (503) or broken (500, logged here).
-fn problem(error: sqlx::Error) -> Problem {
-    if store::is_infrastructure(&error) || store::is_retriable(&error) {
-        tracing::warn!(%error, "the journal does not answer");
-        return Problem::unavailable("the orchestrator's database does not answer", 2);
+impl Desk {
+    pub fn new(engine: Engine, sender: Sender) -> Self {
+        Desk { engine, sender, counts: counts::Recent::default() }
     }
-    tracing::error!(%error, "the journal failed");
-    Problem::internal()
+}
+
+/// Every route, and the document of them.
+pub fn router(desk: Desk) -> Router {
+    let (router, document) = routes().split_for_parts();
+    router.merge(document::routes(&document)).with_state(desk)
+}
+
+/// The document that `/docs` shows.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Desk> {
+    OpenApiRouter::with_openapi(document::Document::openapi())
+        .routes(routes!(list::sagas, verbs::start))
+        .routes(routes!(counts::counts))
+        .routes(routes!(bulk::bulk))
+        .routes(routes!(view::saga))
+        .routes(routes!(verbs::cancel))
+        .routes(routes!(verbs::resume))
+        .routes(routes!(verbs::retry))
+        .routes(routes!(verbs::skip))
+        .routes(routes!(verbs::force_compensate))
+        .routes(routes!(audit::audit))
+        .routes(routes!(definitions::definitions))
+        .routes(routes!(definitions::definition))
+}
+
+fn problem(error: sqlx::Error) -> Problem {
+    store::problem(error)
 }

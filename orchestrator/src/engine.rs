@@ -14,7 +14,11 @@ use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, StartEnvelope};
 use runtime::failpoint::{self, Instead};
 use saga_core::{Catalogue, Ignored};
 use sqlx::PgPool;
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -73,11 +77,12 @@ pub struct Advanced {
 
 /// What would have happened.
 pub struct Rehearsed {
-    pub verdict: Verdict,
+    /// One per occurrence, in their order.
+    pub verdicts: Vec<Verdict>,
     /// What would be sent.
     pub commands: Vec<CommandEnvelope>,
-    /// The saga as it would be; `None` when there is none that this build can read.
-    pub record: Option<Record>,
+    /// The sagas as they would be, as far as this build can read them.
+    pub records: BTreeMap<SagaId, Record>,
 }
 
 /// Runs transitions against the journal. Cheap to clone.
@@ -107,14 +112,14 @@ impl Engine {
         }
     }
 
-    /// What would become of one occurrence, if it happened now: nothing is stored or locked.
-    pub async fn rehearse(&self, occurrence: &Occurrence) -> Result<Rehearsed, sqlx::Error> {
-        let row = replay::row(&self.pool, occurrence.saga().0).await?;
+    /// What would become of occurrences, if they happened now: nothing is stored or locked.
+    pub async fn rehearse(&self, batch: &[Occurrence]) -> Result<Rehearsed, sqlx::Error> {
+        let sagas: Vec<Uuid> = batch.iter().map(|one| one.saga().0).collect();
         let mut desk = Desk::new(&self.catalogue, OffsetDateTime::now_utc());
-        desk.take_known(row.into_iter().collect());
-        let verdict = desk.decide(occurrence);
+        desk.take_known(replay::rows(&self.pool, &sagas).await?);
+        let verdicts = batch.iter().map(|one| desk.decide(one)).collect();
         let commands = desk.commands();
-        Ok(Rehearsed { verdict, commands, record: desk.records.remove(&occurrence.saga()) })
+        Ok(Rehearsed { verdicts, commands, records: desk.records })
     }
 
     async fn one_by_one(

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
 /// Why a saga goes back, as stored and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reason {
     /// `refused`, `faulted`, `unanswered`, `cancelled`, `deadline-passed` or `forced`.
     pub cause: String,
@@ -19,6 +19,7 @@ pub struct Reason {
     /// For people.
     pub text: String,
     /// The body of the reply that did, if one did.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub detail: Option<serde_json::Value>,
 }
 

@@ -1,7 +1,7 @@
 //! A saga's history, told again: the events as stored, each with what the core made of it. Nothing
 //! of this is stored; the core gives the same answer whenever it is asked.
 
-use crate::stored::Row;
+use crate::{api::schema::LegWord, stored::Row};
 use contracts::{Leg, Outcome};
 use saga_core::{
     Effect, Ending, Event, MAX_STEPS, Moved, Plan, State, StepIndex, Transition, start, transition,
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A row of the table `saga_event`.
@@ -26,21 +27,26 @@ pub struct Line {
 }
 
 /// One line of the history as told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HistoryLine)]
 pub struct Told {
     pub seq: i64,
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// `started`, `replied`, `timed-out`, `rested`, `cancel-requested`, `deadline-passed` or
-    /// `resume-requested`.
+    /// `started`, `replied`, `timed-out`, `rested`, `deadline-passed`, or a verb: `cancel-requested`,
+    /// `resume-requested`, `retry-requested`, `skip-requested`, `force-compensate-requested`.
     pub event: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub step: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LegWord, nullable = false)]
     pub leg: Option<Leg>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub attempt: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false)]
     pub outcome: Option<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
@@ -49,13 +55,31 @@ pub struct Told {
 }
 
 /// What an event led to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LedTo)]
 #[serde(untagged)]
 pub enum Then {
-    Sent { sent: &'static str, step: &'static str, leg: Leg, attempt: u16 },
-    Rests { rests: &'static str, leg: Leg, attempt: u16 },
-    Parked { parked: &'static str, leg: Leg },
-    Ended { ended: &'static str },
+    Sent {
+        sent: &'static str,
+        step: &'static str,
+        #[schema(value_type = LegWord)]
+        leg: Leg,
+        attempt: u16,
+    },
+    Rests {
+        rests: &'static str,
+        #[schema(value_type = LegWord)]
+        leg: Leg,
+        attempt: u16,
+    },
+    Parked {
+        parked: &'static str,
+        #[schema(value_type = LegWord)]
+        leg: Leg,
+    },
+    Ended {
+        ended: &'static str,
+    },
 }
 
 /// How often each leg was sent.
@@ -69,14 +93,17 @@ impl Attempts {
 }
 
 pub async fn row(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Row>> {
+    Ok(rows(pool, &[id]).await?.pop())
+}
+
+pub async fn rows(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as(
         "SELECT id, definition, version, state, cause, steps, parked, data::text AS data, revision,
-                wake_at, deadline_at, traceparent, created_at, updated_at, ended_at,
-           budgets
-           FROM saga WHERE id = $1",
+                wake_at, deadline_at, traceparent, created_at, updated_at, ended_at, budgets
+           FROM saga WHERE id = ANY($1)",
     )
-    .bind(id)
-    .fetch_optional(pool)
+    .bind(ids)
+    .fetch_all(pool)
     .await
 }
 
@@ -174,11 +201,16 @@ impl Told {
         }
     }
 
-    /// Whether it is an answer to the step's action.
-    pub fn answers(&self, step: &str) -> bool {
-        self.event == "replied"
-            && self.leg == Some(Leg::Action)
-            && self.step.as_deref() == Some(step)
+    /// The answer to the step's action, given or assumed, if this is one.
+    pub fn answer(&self, step: &str) -> Option<Option<&Value>> {
+        if self.leg != Some(Leg::Action) || self.step.as_deref() != Some(step) {
+            return None;
+        }
+        match self.event.as_str() {
+            "replied" => Some(self.body.as_ref()),
+            "skip-requested" => Some(self.body.as_ref().and_then(|body| body.get("value"))),
+            _ => None,
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub async fn serve(
     let engine = Engine { pool: pool.clone(), catalogue: Arc::new(catalogue) };
     let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
     let office = Office::new(&letters, engine.clone(), publisher.clone(), shutdown.clone());
-    let desk = api::Desk { engine: engine.clone(), sender: sender.clone() };
+    let desk = api::Desk::new(engine.clone(), sender.clone());
 
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
     let router =

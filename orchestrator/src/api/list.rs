@@ -1,57 +1,68 @@
-//! Lists: sagas by what is wanted of them, and the definitions.
+//! The list of sagas, newest first, by what is wanted of them.
 
-use super::{Desk, problem};
-use crate::record::Reason;
-use axum::{Json, extract::State};
+use super::{
+    Desk,
+    filter::{CauseWord, Filter, Found, Place, StateWord},
+    problem,
+    schema::{Listed, ProblemBody},
+};
+use crate::{record::Reason, stored::Step};
+use axum::extract::State;
 use runtime::{
     http::{Params, Problem},
     page::{Cursor, Limit, Page},
 };
+use saga_core::Catalogue;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, types::Json as Column};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
-    #[serde(default)]
-    limit: Limit,
-    cursor: Option<Cursor<(i64, Uuid)>>,
     state: Option<StateWord>,
+    /// The definition's name.
     definition: Option<String>,
+    /// A step that is waited for.
+    step: Option<String>,
     parked: Option<bool>,
+    /// Why it goes, or went, back.
+    cause: Option<CauseWord>,
+    /// Whether it has not ended.
+    open: Option<bool>,
+    #[param(maximum = 315_360_000)]
+    older_than_seconds: Option<u64>,
+    /// Part of its id, or of its data (a customer, an order), in any case. A page may end before it
+    /// is full: then `next` goes on with the search.
+    #[param(min_length = 1, max_length = 200)]
+    text: Option<String>,
+    /// 50 when not said.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Limit,
+    /// The `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<(i64, Uuid)>>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum StateWord {
-    Running,
-    Compensating,
-    Completed,
-    Compensated,
-}
-
-impl StateWord {
-    fn as_str(self) -> &'static str {
-        match self {
-            StateWord::Running => "running",
-            StateWord::Compensating => "compensating",
-            StateWord::Completed => "completed",
-            StateWord::Compensated => "compensated",
-        }
-    }
-}
-
-#[derive(Debug, FromRow, Serialize)]
+/// A saga in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = SagaItem)]
 pub struct Item {
-    saga_id: Uuid,
+    pub saga_id: Uuid,
     definition: String,
     version: i32,
+    #[schema(value_type = StateWord)]
     state: String,
     /// The step that cannot go on alone.
     parked: Option<String>,
-    cause: Option<Column<Reason>>,
+    /// The first step that is waited for; null when it has ended.
+    step: Option<String>,
+    cause: Option<Reason>,
+    /// The number of events in its history.
+    pub revision: i64,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -60,92 +71,80 @@ pub struct Item {
     ended_at: Option<OffsetDateTime>,
 }
 
+impl Item {
+    pub fn of(found: Found, catalogue: &Catalogue) -> Self {
+        let waits = |name: &str| {
+            matches!(found.steps.0.get(name), Some(Step::Acting(_) | Step::Undoing(_)))
+        };
+        let version = u16::try_from(found.version).unwrap_or_default();
+        let step = match catalogue.get(&found.definition, version) {
+            Some(definition) => definition
+                .plan()
+                .steps()
+                .map(|(_, step)| step.name)
+                .find(|name| waits(name))
+                .map(str::to_owned),
+            // A definition of another build: the order of its steps is not known.
+            None => found.steps.0.keys().find(|name| waits(name)).cloned(),
+        };
+        Item {
+            saga_id: found.id,
+            definition: found.definition,
+            version: found.version,
+            state: found.state,
+            parked: found.parked,
+            step,
+            cause: found.cause.map(|cause| cause.0),
+            revision: found.revision,
+            created_at: found.created_at,
+            updated_at: found.updated_at,
+            ended_at: found.ended_at,
+        }
+    }
+}
+
+/// Sagas, newest first.
+#[utoipa::path(get, path = "/api/v1/sagas", operation_id = "list-sagas", params(Wanted), responses(
+    (status = 200, body = Listed<Item>, description = "One page."),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A filter is not acceptable."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 pub async fn sagas(
     State(desk): State<Desk>,
     Params(wanted): Params<Wanted>,
-) -> Result<Page<Item>, Problem> {
-    if wanted.definition.as_ref().is_some_and(|name| name.contains('\0')) {
-        return Err(Problem::field("definition", "has no NUL characters"));
+) -> Result<axum::Json<Page<Item>>, Problem> {
+    let Wanted { limit, cursor, .. } = wanted;
+    let after = cursor.map(|cursor| place(&cursor)).transpose()?;
+    let filter = Filter {
+        state: wanted.state,
+        definition: wanted.definition,
+        step: wanted.step,
+        parked: wanted.parked,
+        cause: wanted.cause,
+        open: wanted.open,
+        older_than_seconds: wanted.older_than_seconds,
+        text: wanted.text,
+    };
+    let filter = filter.checked("")?;
+    let (found, broken_off) =
+        filter.page(&desk.engine.pool, after, limit.rows()).await.map_err(problem)?;
+    let items = found.into_iter().map(|found| Item::of(found, &desk.engine.catalogue)).collect();
+    let mut page = Page::cut(items, limit, |item: &Item| (micros(item.created_at), item.saga_id));
+    if page.next.is_none() {
+        page.next = broken_off.map(|(at, id)| Cursor((micros(at), id)).encode());
     }
-    let (after, id) = wanted.cursor.map_or((None, None), |Cursor((at, id))| (Some(at), Some(id)));
-    let after = after.map(|micros| {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000)
-            .ok()
-            // Older than any saga, and perhaps than any time that Postgres can hold.
-            .filter(|at| at.year() >= 1970)
-            .ok_or_else(|| Problem::field("cursor", "is not one that this list gave"))
-    });
-    let items: Vec<Item> = sqlx::query_as(
-        "SELECT id AS saga_id, definition, version, state, parked, cause, created_at, updated_at,
-                ended_at
-           FROM saga
-          WHERE ($1::text IS NULL OR state = $1)
-            AND ($2::text IS NULL OR definition = $2)
-            AND ($3::boolean IS NULL OR (parked IS NOT NULL) = $3)
-            AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5))
-          ORDER BY created_at DESC, id DESC
-          LIMIT $6",
-    )
-    .bind(wanted.state.map(StateWord::as_str))
-    .bind(wanted.definition)
-    .bind(wanted.parked)
-    .bind(after.transpose()?)
-    .bind(id)
-    .bind(wanted.limit.rows())
-    .fetch_all(&desk.engine.pool)
-    .await
-    .map_err(problem)?;
-    let micros =
-        |at: OffsetDateTime| i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
-    Ok(Page::cut(items, wanted.limit, |item| (micros(item.created_at), item.saga_id)))
+    Ok(axum::Json(page))
 }
 
-#[derive(Debug, Serialize)]
-pub struct Definition {
-    name: &'static str,
-    version: u16,
-    deadline_seconds: Option<f64>,
-    steps: Vec<Step>,
-    /// The plan as a Mermaid flow chart.
-    diagram: String,
+pub(super) fn micros(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
-#[derive(Debug, Serialize)]
-struct Step {
-    name: &'static str,
-    kind: &'static str,
-    /// Steps with the same number run in parallel.
-    stage: usize,
-    command: &'static str,
-    compensation: Option<&'static str>,
-    timeout_seconds: f64,
-    attempts: u8,
-}
-
-pub async fn definitions(State(desk): State<Desk>) -> Json<Page<Definition>> {
-    let items = desk
-        .engine
-        .catalogue
-        .iter()
-        .map(|definition| {
-            let plan = definition.plan();
-            let steps = plan.steps().map(|(index, step)| Step {
-                name: step.name,
-                kind: step.kind.as_str(),
-                stage: plan.stage_of(index),
-                command: step.action.command,
-                compensation: step.compensation.map(|leg| leg.command),
-                timeout_seconds: step.action.timeout.as_secs_f64(),
-                attempts: step.action.attempts,
-            });
-            Definition {
-                name: plan.name(),
-                version: plan.version(),
-                deadline_seconds: plan.deadline().map(|deadline| deadline.as_secs_f64()),
-                steps: steps.collect(),
-                diagram: saga_core::mermaid(plan),
-            }
-        })
-        .collect();
-    Json(Page { items, next: None })
+pub(super) fn place(Cursor((micros, id)): &Cursor<(i64, Uuid)>) -> Result<Place, Problem> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(*micros) * 1_000)
+        .ok()
+        // Older than any saga, and perhaps than any time that Postgres can hold.
+        .filter(|at| at.year() >= 1970)
+        .map(|at| (at, *id))
+        .ok_or_else(|| Problem::field("cursor", "is not one that this list gave"))
 }

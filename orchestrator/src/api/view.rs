@@ -1,7 +1,13 @@
 //! One saga, whole: steps with attempts and payloads, what it waits for, and its history with what
 //! each event led to.
 
-use super::{Desk, problem};
+use super::{
+    Desk,
+    filter::StateWord,
+    problem,
+    schema::{LegWord, ProblemBody},
+    verbs::legal,
+};
 use crate::{
     record::{Reason, Record},
     replay::{self, Attempts, Told},
@@ -10,17 +16,20 @@ use crate::{
 use axum::{Json, extract::State};
 use contracts::Leg;
 use runtime::http::{PathId, Problem};
-use saga_core::{Flight, StepIndex, StepSpec};
+use saga_core::{Flight, Phase, StepIndex, StepSpec, StepState};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Saga)]
 pub struct View {
     saga_id: Uuid,
     definition: String,
     version: i32,
+    #[schema(value_type = StateWord)]
     state: String,
     parked: Option<Parked>,
     cause: Option<Reason>,
@@ -34,6 +43,12 @@ pub struct View {
     #[serde(with = "time::serde::rfc3339::option")]
     wakes_at: Option<OffsetDateTime>,
     waits: Vec<Waits>,
+    /// The number of events in its history.
+    revision: i64,
+    /// Steps still to come: to be asked for, or to be undone.
+    remaining: Vec<&'static str>,
+    /// The verbs that are legal now.
+    verbs: Vec<&'static str>,
     steps: Vec<StepView>,
     history: Vec<Told>,
     /// What its commands are made of.
@@ -41,18 +56,20 @@ pub struct View {
 }
 
 /// The step that cannot go on alone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Parked {
     step: String,
+    #[schema(value_type = LegWord)]
     leg: Leg,
     attempts: u16,
     reason: &'static str,
 }
 
 /// One leg that is waited for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Waits {
     step: &'static str,
+    #[schema(value_type = LegWord)]
     leg: Leg,
     attempt: u16,
     /// `answer`, `rest` (after a fault) or `operator` (or a late answer).
@@ -62,7 +79,7 @@ struct Waits {
     until: Option<OffsetDateTime>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct StepView {
     name: &'static str,
     kind: &'static str,
@@ -74,23 +91,40 @@ struct StepView {
     payload: Option<Value>,
     reply: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     compensation: Option<Compensation>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Compensation {
     command: &'static str,
     attempts: u16,
     payload: Option<Value>,
 }
 
+/// One saga, whole.
+#[utoipa::path(get, path = "/api/v1/sagas/{id}", operation_id = "get-saga",
+    params(("id" = Uuid, Path, description = "The saga.")),
+    responses(
+        (status = 200, body = View, description = "The saga."),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such saga."),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+    ))]
 pub async fn saga(
     State(desk): State<Desk>,
     PathId(id): PathId<Uuid>,
 ) -> Result<Json<View>, Problem> {
+    match view(&desk, id).await? {
+        Some(view) => Ok(Json(view)),
+        None => Err(Problem::not_found(format!("no saga {id}"))),
+    }
+}
+
+/// The saga, if there is one.
+pub(super) async fn view(desk: &Desk, id: Uuid) -> Result<Option<View>, Problem> {
     let pool = &desk.engine.pool;
     let row = replay::row(pool, id).await.map_err(problem)?;
-    let Some(row) = row else { return Err(Problem::not_found(format!("no saga {id}"))) };
+    let Some(row) = row else { return Ok(None) };
     let lines = replay::history(pool, id).await.map_err(problem)?;
     let mut view = View {
         saga_id: row.id,
@@ -104,6 +138,9 @@ pub async fn saga(
         ended_at: row.ended_at,
         wakes_at: row.wake_at,
         waits: Vec::new(),
+        revision: row.revision,
+        remaining: Vec::new(),
+        verbs: Vec::new(),
         steps: Vec::new(),
         history: Vec::new(),
         data: serde_json::from_str(&row.data).unwrap_or_default(),
@@ -113,6 +150,8 @@ pub async fn saga(
             let (told, attempts) = replay::tell(record.definition.plan(), lines);
             view.parked = parked(&record);
             view.waits = waits(&record);
+            view.remaining = remaining(&record);
+            view.verbs = legal(&record);
             let steps = record.definition.plan().steps();
             view.steps =
                 steps.map(|(index, spec)| step(&record, index, spec, &attempts, &told)).collect();
@@ -128,7 +167,25 @@ pub async fn saga(
             return Err(Problem::internal());
         }
     }
-    Ok(Json(view))
+    Ok(Some(view))
+}
+
+/// Steps that the saga has not come to, on whichever way it is.
+fn remaining(record: &Record) -> Vec<&'static str> {
+    let plan = record.definition.plan();
+    let state = &record.state;
+    let to_come = |(step, spec): &(StepIndex, &StepSpec)| match state.phase {
+        Phase::Running => state.step(*step) == StepState::Pending,
+        Phase::Compensating(_) => {
+            state.step(*step) == StepState::Done && spec.compensation.is_some()
+        }
+        Phase::Completed | Phase::Compensated(_) => false,
+    };
+    let mut steps: Vec<_> = plan.steps().filter(to_come).map(|(_, spec)| spec.name).collect();
+    if state.phase != Phase::Running {
+        steps.reverse();
+    }
+    steps
 }
 
 fn parked(record: &Record) -> Option<Parked> {
@@ -180,7 +237,7 @@ fn step(
     };
     let acted = attempts.of(index, Leg::Action);
     let undone = attempts.of(index, Leg::Compensation);
-    let reply = told.iter().rev().find(|told| told.answers(spec.name));
+    let reply = told.iter().rev().find_map(|told| told.answer(spec.name));
     StepView {
         name: spec.name,
         kind: spec.kind.as_str(),
@@ -189,7 +246,7 @@ fn step(
         attempts: acted,
         command: spec.action.command,
         payload: payload(Leg::Action, acted),
-        reply: reply.and_then(|told| told.body.clone()),
+        reply: reply.flatten().cloned(),
         compensation: spec.compensation.map(|leg| Compensation {
             command: leg.command,
             attempts: undone,

@@ -187,10 +187,10 @@ async fn a_rehearsal_says_what_would_be_sent_and_stores_nothing() -> Result<()> 
     let journal = journal().await?;
     let open = journal.begin(fresh()).await?;
     let cancel = ask(open.saga, Wanted::Cancel);
-    let rehearsed = journal.engine.rehearse(&cancel).await?;
-    assert!(matches!(rehearsed.verdict, Verdict::Moved));
+    let rehearsed = journal.engine.rehearse(&[cancel]).await?;
+    assert!(matches!(rehearsed.verdicts[..], [Verdict::Moved]));
     assert_eq!(rehearsed.commands[0].kind, "order.cancel");
-    assert_eq!(rehearsed.record.map(|record| record.state_word()), Some("compensating"));
+    assert_eq!(rehearsed.records[&open.saga].state_word(), "compensating");
     assert_eq!(journal.row(open.saga).await?.state, "running");
     assert!(journal.audited(open.saga).await?.is_empty());
     Ok(())

@@ -1,0 +1,8 @@
+//! The REST interface of a running instance, on a real journal and a real broker.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod bulk;
+mod instance;
+mod lists;
+mod verbs;
