@@ -138,6 +138,12 @@ impl Stack {
         Ok(())
     }
 
+    /// What it is started with.
+    pub fn env(&self, name: &str, variable: &str) -> Result<&str> {
+        let value = self.process(name)?.env.get(variable);
+        value.map(String::as_str).with_context(|| format!("{name} has no {variable}"))
+    }
+
     /// Until it has ended by itself, as at a failpoint.
     pub async fn wait_exit(&mut self, name: &str, limit: Duration) -> Result<ExitStatus> {
         let ended = self.process_mut(name)?.wait_exit(limit).await;

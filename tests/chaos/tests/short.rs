@@ -1,0 +1,1 @@
+//! What a test has time for: the commonest faults in quick succession.
