@@ -42,7 +42,7 @@ pub struct Ground {
 }
 
 enum Control {
-    Local(Local),
+    Local(Box<Local>),
     Compose(Compose),
 }
 

@@ -25,8 +25,9 @@ use uuid::Uuid;
 
 /// Submissions that have no answer yet.
 const MOST_UNANSWERED: usize = 100;
-/// Sagas that have not ended. Beyond, a shop would show its customers a queue.
-const MOST_OPEN: i64 = 600;
+/// Orders that have not ended are at most those of so many seconds, so that a machine with too
+/// little time gets fewer orders instead of an ever longer queue.
+const SECONDS_OPEN: i64 = 6;
 
 /// Places orders until it is told to stop.
 pub struct Load {
@@ -43,6 +44,8 @@ struct Shared {
     log: Mutex<Vec<Entry>>,
     accepted: AtomicUsize,
     held_back: AtomicUsize,
+    /// Sagas that had ended before.
+    ended_before: i64,
     running: watch::Receiver<bool>,
 }
 
@@ -57,6 +60,7 @@ impl Load {
             log: Mutex::default(),
             accepted: AtomicUsize::new(0),
             held_back: AtomicUsize::new(0),
+            ended_before: pace.ended(),
             running: run,
         });
         let placing = tokio::spawn(place(Arc::clone(&shared), rate, random));
@@ -86,6 +90,14 @@ impl Load {
     }
 }
 
+impl Shared {
+    /// Accepted orders whose sagas have not ended.
+    fn open(&self) -> i64 {
+        let accepted = i64::try_from(self.accepted.load(Ordering::SeqCst)).unwrap_or(i64::MAX);
+        accepted - (self.pace.ended() - self.ended_before)
+    }
+}
+
 async fn place(shared: Arc<Shared>, rate: u32, mut random: Random) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(MOST_UNANSWERED));
     let mut ticks = interval(Duration::from_secs(1) / rate.max(1));
@@ -98,7 +110,7 @@ async fn place(shared: Arc<Shared>, rate: u32, mut random: Random) -> JoinSet<()
             _ = running.wait_for(|running| !running) => break,
         }
         while placed.try_join_next().is_some() {}
-        let open = shared.pace.open() < MOST_OPEN;
+        let open = shared.open() < SECONDS_OPEN * i64::from(rate);
         let Some(room) = Arc::clone(&room).try_acquire_owned().ok().filter(|_| open) else {
             shared.held_back.fetch_add(1, Ordering::SeqCst);
             continue;

@@ -181,7 +181,7 @@ async fn conclude(campaign: &Campaign, outcome: Outcome, all: &mut Vec<Outcome>)
     if verdict == Verdict::Violated {
         let folder = PathBuf::from(".run").join(format!("chaos-{}", outcome.name));
         fs::create_dir_all(&folder)?;
-        for (process, log) in campaign.logs().await {
+        for (process, log) in campaign.ground().logs().await {
             fs::write(folder.join(format!("{process}.log")), log)?;
         }
         say(&format!("the ends of all logs are in {}\n", folder.display()));

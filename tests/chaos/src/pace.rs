@@ -1,7 +1,6 @@
 //! How fast sagas end, as the journal says.
 
 use crate::ground::Ground;
-use sqlx::Row;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -23,7 +22,6 @@ const ENOUGH: f64 = 0.7;
 struct Sample {
     at: Instant,
     ended: i64,
-    open: i64,
 }
 
 /// Looks at the journal a few times a second, as often as it answers.
@@ -55,9 +53,9 @@ impl Pace {
         (pace, Watch(watch))
     }
 
-    /// Sagas that have not ended.
-    pub fn open(&self) -> i64 {
-        self.samples().last().map_or(0, |sample| sample.open)
+    /// Sagas that have ended, at the last look.
+    pub fn ended(&self) -> i64 {
+        self.samples().last().map_or(0, |sample| sample.ended)
     }
 
     /// Sagas ended per second over the last `over`.
@@ -101,11 +99,10 @@ fn rate(from: &Sample, to: &Sample) -> f64 {
 }
 
 async fn look(ground: &Ground) -> Option<Sample> {
-    let asked = sqlx::query("SELECT count(ended_at), count(*) - count(ended_at) FROM saga")
-        .fetch_one(ground.pool("orchestrator").ok()?);
-    let row = timeout(LIMIT, asked).await.ok()?.ok()?;
-    let (ended, open) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
-    Some(Sample { at: Instant::now(), ended, open })
+    let asked = sqlx::query_scalar("SELECT count(ended_at) FROM saga");
+    let ended = asked.fetch_one(ground.pool("orchestrator").ok()?);
+    let ended = timeout(LIMIT, ended).await.ok()?.ok()?;
+    Some(Sample { at: Instant::now(), ended })
 }
 
 #[cfg(test)]
@@ -124,7 +121,6 @@ mod tests {
         let samples = (0..14).map(|second| Sample {
             at: start + Duration::from_secs(second),
             ended: ended(second) as i64,
-            open: 0,
         });
         let pace = Pace { samples: Mutex::new(samples.collect()) };
         let healed = start + Duration::from_secs(4);

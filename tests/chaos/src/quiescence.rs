@@ -2,7 +2,12 @@
 
 use crate::ground::Ground;
 use anyhow::{Result, ensure};
-use std::time::{Duration, Instant};
+use serde_json::Value;
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
 
 /// How long it took. Fails with what still moves when `limit` is over.
 pub async fn wait(ground: &Ground, limit: Duration) -> Result<Duration> {
@@ -35,9 +40,8 @@ async fn at_rest(ground: &Ground) -> Result<()> {
 
 /// The stories of some sagas that have not ended.
 pub async fn open(ground: &Ground) -> Result<String> {
-    use std::fmt::Write as _;
     let journal = ground.pool("orchestrator")?;
-    let sagas: Vec<(uuid::Uuid, String, serde_json::Value, Option<String>)> = sqlx::query_as(
+    let sagas: Vec<(Uuid, String, Value, Option<String>)> = sqlx::query_as(
         "SELECT id, state, steps, wake_at::text FROM saga WHERE ended_at IS NULL
          ORDER BY created_at LIMIT 5",
     )
@@ -47,17 +51,15 @@ pub async fn open(ground: &Ground) -> Result<String> {
     for (id, state, steps, wake) in sagas {
         let wake = wake.unwrap_or_else(|| "never".to_owned());
         let _ = writeln!(text, "saga {id} is {state}, wakes {wake}: {steps}");
-        let history: Vec<(String, String, Option<String>, Option<String>, Option<String>)> =
-            sqlx::query_as(
-                "SELECT at::text, event, step, leg, outcome FROM saga_event
-                 WHERE saga_id = $1 ORDER BY seq",
-            )
-            .bind(id)
-            .fetch_all(journal)
-            .await?;
-        for (at, event, step, leg, outcome) in history {
-            let rest = [step, leg, outcome].map(Option::unwrap_or_default).join(" ");
-            let _ = writeln!(text, "    {at}  {event} {rest}");
+        let history: Vec<String> = sqlx::query_scalar(
+            "SELECT concat_ws(' ', at, event, step, leg, outcome) FROM saga_event
+             WHERE saga_id = $1 ORDER BY seq",
+        )
+        .bind(id)
+        .fetch_all(journal)
+        .await?;
+        for line in history {
+            let _ = writeln!(text, "    {line}");
         }
     }
     Ok(text)

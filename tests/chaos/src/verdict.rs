@@ -1,6 +1,6 @@
 //! What a run has shown, and the table.
 
-use crate::{books::Account, timeline::Strike};
+use crate::{books::Account, load::Entry, timeline::Strike};
 use sagactl::audit::Report;
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
@@ -32,7 +32,10 @@ pub struct Outcome {
     pub account: Account,
     pub report: Report,
     pub rest: Rest,
+    /// Orders that were not placed, as too many were open.
     pub held_back: usize,
+    /// What the client knows.
+    pub log: Vec<Entry>,
 }
 
 impl Verdict {

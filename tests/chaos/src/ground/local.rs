@@ -98,7 +98,8 @@ pub(super) async fn start(instances: u16, needs: Needs) -> Result<Ground> {
     let stack = Mutex::new(stack);
     let local = Local { stack, instances, broker: brokers, database: databases, clocks, folder };
     let http = runtime::http_client::client()?;
-    Ok(Ground { http, urls, pools, sources, management, vhost, control: Control::Local(local) })
+    let control = Control::Local(Box::new(local));
+    Ok(Ground { http, urls, pools, sources, management, vhost, control })
 }
 
 impl Local {
