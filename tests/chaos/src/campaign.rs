@@ -33,6 +33,8 @@ const REST: Duration = Duration::from_secs(150);
 const ORDERS: Duration = Duration::from_secs(60);
 /// Over which the pace is taken before anything is broken.
 const CALM: Duration = Duration::from_secs(3);
+/// Of the orders' rate: no pace to recover to is lower, however slow the machine was before.
+const LEAST: f64 = 0.3;
 const BETWEEN: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +145,8 @@ impl Campaign {
         let some = self.pace.recovered(began, f64::from(self.settings.rate) / 2.0, ORDERS).await;
         some.context("orders do not end, before anything is broken")?;
         sleep(CALM).await;
-        Ok((began, self.pace.now(CALM).min(self.settings.rate.into())))
+        let rate = f64::from(self.settings.rate);
+        Ok((began, self.pace.now(CALM).clamp(rate * LEAST, rate)))
     }
 
     /// Faults that overlap, each so much later than the one before, and the recovery from them.
