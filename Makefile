@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down reset order order-declined order-out-of-stock audit test matrix sim bench lint install
+.PHONY: help up down reset order order-declined order-out-of-stock audit test matrix chaos sim bench lint install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ matrix: ## Drive an order through everything that can go wrong with each of its 
 	@scripts/install
 	cargo build --workspace --bins
 	scripts/with-instances target/debug/matrix $(MATRIX)
+
+chaos: ## Kill, freeze, cut and delay everything under load, then audit (DURATION=30m, SEED=n, SCENARIO="… | all", CHAOS="…": arguments)
+	@scripts/install chaos
+	cargo build --workspace --bins
+	scripts/with-instances target/debug/chaos run $(or $(SCENARIO),random) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 bench: ## Measure it against what this machine allows: a table, and the JSON in target/bench.json
 	@scripts/install

@@ -16,14 +16,19 @@ use saga_core::{Catalogue, Ignored};
 use sqlx::PgPool;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::ErrorKind,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use time::OffsetDateTime;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// A transaction that was unlucky (deadlock, serialisation) is done again this often.
 const TRIES: u32 = 5;
+/// For one transaction, well beyond what its statements are allowed together with the server: a
+/// database that neither answers nor hangs up is away.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Something that concerns one saga.
 #[derive(Clone, Debug)]
@@ -98,7 +103,8 @@ impl Engine {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.transact(batch).await {
+            let stored = timeout(LIMIT, self.transact(batch)).await;
+            match stored.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()))) {
                 Err(error) if store::is_retriable(&error) && tries < TRIES => {
                     tracing::debug!(%error, "journal transaction again");
                 }

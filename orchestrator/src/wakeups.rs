@@ -8,10 +8,13 @@ use crate::{
 use contracts::SagaId;
 use messaging::Outgoing;
 use runtime::{health::Part, sabotage::Safety, shutdown::Shutdown};
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
+use tokio::time::timeout;
 
 const PAUSE: Duration = Duration::from_millis(250);
 const MOST: i64 = 200;
+/// For one look.
+const LOOK: Duration = Duration::from_secs(10);
 
 pub struct Wakeups {
     pub engine: Engine,
@@ -58,7 +61,8 @@ impl Wakeups {
         if !self.sender.publisher.is_connected() || Safety::Wakeup.is_off() {
             return Ok(false);
         }
-        let due = crate::journal::due(&self.engine.pool, definitions, MOST).await?;
+        let looked = timeout(LOOK, crate::journal::due(&self.engine.pool, definitions, MOST)).await;
+        let due = looked.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))?;
         if due.is_empty() {
             return Ok(false);
         }

@@ -2,8 +2,8 @@
 
 use crate::{load, on_stack};
 use anyhow::{Context, Result, ensure};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use testkit::SERVICES;
+use std::time::Duration;
+use testkit::{Random, SERVICES};
 use tokio::time::timeout;
 
 /// Kills in a row, each of a process that any number may name.
@@ -15,9 +15,9 @@ async fn no_accepted_order_is_lost_when_random_processes_are_killed_under_load()
     // The same processes in the same order with `KILLS_SEED=<seed>`.
     let seed = match std::env::var("KILLS_SEED") {
         Ok(seed) => seed.parse().context("KILLS_SEED is a number")?,
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64,
+        Err(_) => Random::seed_of_now(),
     };
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let victims: Vec<&str> = (0..KILLS).map(|_| SERVICES[random.below(SERVICES.len())]).collect();
     println!("KILLS_SEED={seed}: {victims:?}");
     let told = format!("KILLS_SEED={seed}: {victims:?}");
@@ -40,19 +40,6 @@ async fn no_accepted_order_is_lost_when_random_processes_are_killed_under_load()
     })
     .await
     .context(told)
-}
-
-/// SplitMix64 (Steele, Lea & Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
 }
 
 #[tokio::test]

@@ -6,11 +6,14 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 use std::{str::FromStr, time::Duration};
+use tokio::time::timeout;
 
 const ACQUIRE: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(300);
 /// A connection that was idle for longer is tried before it is used.
 const FRESH: Duration = Duration::from_secs(1);
+/// For a connection that comes back to say that it is alive, and to roll back what was left open.
+const BACK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,6 +45,15 @@ pub fn pool(url: &Redacted, app: &str) -> Result<PgPool, Error> {
                     connection.ping().await?;
                 }
                 Ok(true)
+            })
+        })
+        // Otherwise it is asked without a limit, holding its place in the pool: a database that
+        // neither answers nor hangs up would take the places of all, for as long as TCP has patience.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                timeout(BACK, connection.ping())
+                    .await
+                    .map_or(Ok(false), |alive| alive.map(|()| true))
             })
         })
         .connect_lazy_with(options))

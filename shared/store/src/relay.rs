@@ -6,7 +6,7 @@ use messaging::{EVENTS, NotSent, Outgoing, Publisher};
 use runtime::{resilience::Backoff, shutdown::Shutdown};
 use sqlx::PgPool;
 use std::{error::Error as StdError, future::Future, sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 const BATCH: i64 = 100;
 const POLL: Duration = Duration::from_millis(500);
@@ -14,6 +14,9 @@ const POLL: Duration = Duration::from_millis(500);
 const TAKEN_SECONDS: f64 = 15.0;
 /// For sending one batch.
 const SEND: Duration = Duration::from_secs(10);
+
+/// For one batch altogether, with what is asked of the database.
+const PASS: Duration = Duration::from_secs(20);
 
 /// Where messages are sent to.
 pub trait Send: std::marker::Send + Sync + 'static {
@@ -59,7 +62,8 @@ impl Relay {
         tokio::spawn(async move {
             let mut delays = Backoff::new(POLL, Duration::from_secs(10));
             while !shutdown.is_begun() {
-                let wait = match pass(&pool, &publisher).await {
+                let passed = timeout(PASS, pass(&pool, &publisher)).await;
+                let wait = match passed.unwrap_or(Err(Error::TimedOut)) {
                     Ok(full) => {
                         delays.reset();
                         if full {
@@ -96,7 +100,7 @@ async fn pass<P: Send>(pool: &PgPool, publisher: &P) -> Result<bool, Error<P::Er
         return Ok(false);
     }
     let messages: Vec<Outgoing> = taken.iter().map(|taken| taken.message.clone()).collect();
-    let sent = match tokio::time::timeout(SEND, publisher.send(&messages)).await {
+    let sent = match timeout(SEND, publisher.send(&messages)).await {
         Ok(sent) => sent.map_err(Error::NotSent),
         Err(_) => Err(Error::TimedOut),
     };

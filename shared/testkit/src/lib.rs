@@ -14,6 +14,8 @@ mod invariants;
 mod logins;
 mod management;
 mod process;
+mod proxy;
+mod random;
 mod scratch_db;
 mod scratch_vhost;
 mod stack;
@@ -21,6 +23,8 @@ mod templates;
 
 pub use eventually::{PATIENCE, eventually};
 pub use instances::Instances;
+pub use proxy::{Proxy, Weather};
+pub use random::Random;
 pub use scratch_db::ScratchDb;
 pub use scratch_vhost::ScratchVhost;
 pub use stack::{SERVICES, Stack, With};

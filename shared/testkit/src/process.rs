@@ -67,11 +67,17 @@ impl Process {
 
     /// SIGTERM, and returns when it has ended in its own time.
     pub(crate) async fn stop(&mut self) -> Result<ExitStatus> {
+        self.signal("TERM").await?;
+        self.wait_exit(PATIENCE).await
+    }
+
+    /// `TERM`, `STOP`, `CONT`, ….
+    pub(crate) async fn signal(&self, signal: &str) -> Result<()> {
         let pid = self.child.as_ref().and_then(Child::id);
         let pid = pid.with_context(|| format!("{} does not run", self.name))?;
-        let sent = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
-        ensure!(sent.success(), "{} cannot be signalled", self.name);
-        self.wait_exit(PATIENCE).await
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status();
+        ensure!(sent.await?.success(), "{} cannot be signalled", self.name);
+        Ok(())
     }
 
     pub(crate) async fn wait_exit(&mut self, limit: Duration) -> Result<ExitStatus> {

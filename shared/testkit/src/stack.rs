@@ -31,6 +31,8 @@ static PLACES: Semaphore = Semaphore::const_new(2);
 pub enum With {
     /// So many orchestrators; the others than the first are `orchestrator-2`, `orchestrator-3`, ….
     Orchestrators(u16),
+    /// So many of every service but the simulator, named likewise.
+    OfEach(u16),
     /// A process, a variable, its value. `FAILPOINTS` act once, not again after a restart.
     Env(&'static str, &'static str, &'static str),
     /// A variable of every process.
@@ -41,6 +43,8 @@ pub enum With {
     Only(&'static [&'static str]),
     /// A RabbitMQ that no other test uses, to kill and restart.
     OwnRabbitmq,
+    /// The same as a cluster of so many nodes. Processes are told of the first one only.
+    OwnCluster(u16),
     /// A PostgreSQL that no other test uses, to kill and restart.
     OwnPostgres,
 }
@@ -63,9 +67,14 @@ impl Stack {
     /// Returns when every process is ready.
     pub async fn start(options: &[With]) -> Result<Self> {
         let place = PLACES.acquire().await?;
-        let rabbitmq = options.iter().any(|option| matches!(option, With::OwnRabbitmq));
+        let nodes = options.iter().find_map(|option| match option {
+            With::OwnRabbitmq => Some(1),
+            With::OwnCluster(nodes) => Some(*nodes),
+            _ => None,
+        });
+        let rabbitmq = nodes.unwrap_or(0);
         let postgres = options.iter().any(|option| matches!(option, With::OwnPostgres));
-        let instances = match rabbitmq || postgres {
+        let instances = match rabbitmq > 0 || postgres {
             true => Instances::own(rabbitmq, postgres).await?,
             false => Instances::shared()?,
         };
@@ -129,10 +138,31 @@ impl Stack {
         Ok(())
     }
 
+    /// What it is started with.
+    pub fn env(&self, name: &str, variable: &str) -> Result<&str> {
+        let value = self.process(name)?.env.get(variable);
+        value.map(String::as_str).with_context(|| format!("{name} has no {variable}"))
+    }
+
     /// Until it has ended by itself, as at a failpoint.
     pub async fn wait_exit(&mut self, name: &str, limit: Duration) -> Result<ExitStatus> {
         let ended = self.process_mut(name)?.wait_exit(limit).await;
         self.explained(None, ended).await
+    }
+
+    /// SIGSTOP: it stands still, and keeps its connections and locks.
+    pub async fn freeze(&self, name: &str) -> Result<()> {
+        self.process(name)?.signal("STOP").await
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub async fn thaw(&self, name: &str) -> Result<()> {
+        self.process(name)?.signal("CONT").await
+    }
+
+    /// Every process with the service that it is an instance of.
+    pub fn processes(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.processes.iter().map(|process| (process.name.as_str(), process.service))
     }
 
     /// Whether it runs now.
@@ -154,6 +184,11 @@ impl Stack {
     /// [`With::OwnPostgres`].
     pub async fn postgres(&self, verb: &str) -> Result<()> {
         self.instances.0.control("postgres", verb).await
+    }
+
+    /// What it stands on, to be controlled while others use the stack.
+    pub fn instances(&self) -> &Instances {
+        &self.instances.0
     }
 
     /// As the administrator: `amqp://…/vhost`.

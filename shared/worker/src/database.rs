@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use std::{future::Future, time::Duration};
 
 /// For one transaction; statements have shorter limits of their own.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// The work at hand is not done, because the process is stopping or the other side is away, and
 /// is not to blame for it. It stays with the broker.

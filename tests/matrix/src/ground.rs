@@ -1,7 +1,7 @@
 //! The whole system on the real broker and database, alive for all cells: what dies is started
 //! again, and every message passes by.
 
-use crate::{armed::Armed, armed::Switch, proxy::Proxy, routes::Routes, tap::Tap};
+use crate::{armed::Armed, armed::Switch, routes::Routes, tap::Tap};
 use anyhow::{Context, Result, ensure};
 use contracts::SagaId;
 use messaging::{Amqp, Outgoing, Publisher};
@@ -19,7 +19,7 @@ use std::{
     },
     time::Duration,
 };
-use testkit::{SERVICES, Stack, With, eventually};
+use testkit::{Proxy, SERVICES, Stack, With, eventually};
 use tokio::{
     sync::Mutex,
     task::JoinHandle,

@@ -4,7 +4,7 @@
 //! - [`row`] and [`fault`] say what there is; [`scenario`] says what happens in a cell, [`verify`]
 //!   what must be true after it.
 //! - [`ground`] keeps the system alive for all cells: failpoints are armed at run time, for one saga
-//!   and one command ([`armed`]), what dies is started again, a [`proxy`] stands between each process
+//!   and one command ([`armed`]), what dies is started again, a proxy stands between each process
 //!   and the broker, and a [`tap`] sees every message.
 //! - [`runner`] runs cells, side by side where they do not disturb each other; [`grid`] and
 //!   [`report`] tell of them; [`sabotage`] knows which cells must turn red without which safety.
@@ -18,7 +18,6 @@ pub mod case;
 pub mod fault;
 pub mod grid;
 pub mod ground;
-pub mod proxy;
 pub mod report;
 pub mod routes;
 pub mod row;

@@ -112,6 +112,7 @@ pub(super) fn set(process: &mut Process, folder: &Path, variable: &str, value: &
 fn names(service: &str, options: &[With]) -> Vec<String> {
     let count = options.iter().find_map(|option| match option {
         With::Orchestrators(count) if service == "orchestrator" => Some(*count),
+        With::OfEach(count) if service != SIMULATOR => Some(*count),
         _ => None,
     });
     let numbered = |number| match number {

@@ -2,11 +2,11 @@
 
 use crate::{
     case::{Case, Scene},
-    proxy::Proxy,
     tap,
 };
 use anyhow::{Result, ensure};
 use messaging::{COMMANDS, REPLIES, REPLIES_QUEUE, command_queue};
+use testkit::Proxy;
 
 /// More than heartbeats: a message was published into the void.
 const PUBLISHED: u64 = 64;

@@ -1,0 +1,40 @@
+//! A database that neither answers nor hangs up.
+
+#![allow(clippy::unwrap_used)]
+
+use anyhow::{Result, ensure};
+use runtime::config::Redacted;
+use std::time::Duration;
+use testkit::{PATIENCE, Proxy, ScratchDb, Weather, eventually};
+use tokio::time::timeout;
+
+/// More than a pool has.
+const AT_ONCE: usize = 12;
+const IMPATIENT: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn connections_that_went_dead_in_use_give_their_places_back() -> Result<()> {
+    let db = ScratchDb::empty().await?;
+    let host = db.url().rsplit('@').next().unwrap().split('/').next().unwrap();
+    let proxy = Proxy::start(host.to_owned()).await?;
+    let url = db.url().replace(host, &format!("127.0.0.1:{}", proxy.port));
+    let pool = store::pool(&Redacted::new(url), "test")?;
+    let mut connections = Vec::new();
+    while let Ok(Ok(connection)) = timeout(IMPATIENT, pool.begin()).await {
+        connections.push(connection);
+    }
+    ensure!(connections.len() < AT_ONCE, "the pool has no end");
+    proxy.set_weather(Weather::HalfOpen);
+    for mut transaction in connections {
+        // The caller has a limit of its own, and gives up.
+        let asked = timeout(IMPATIENT, sqlx::query("SELECT 1").execute(&mut *transaction)).await;
+        ensure!(asked.is_err(), "half-open, and yet it answers");
+    }
+    proxy.set_weather(Weather::Clear);
+    eventually(PATIENCE, "the pool to have room again", async || {
+        let answer: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&pool).await?;
+        ensure!(answer == 1);
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,148 @@
+//! How one sees from outside that a fault has been felt.
+
+use crate::{
+    fault::{Dependency, Fault, Mood, Trouble},
+    ground::Ground,
+};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+
+/// Half an hour, in seconds: no clock is that wrong by itself.
+const WRONG: i64 = 1800;
+/// Above this, in seconds, an answer of the simulator was late on purpose.
+const LATE: f64 = 0.5;
+
+/// What was counted before.
+pub(super) struct Signs {
+    reconnects: BTreeMap<String, f64>,
+    touched: u64,
+    answered: (f64, f64),
+}
+
+impl Signs {
+    pub(super) async fn before(ground: &Ground, fault: &Fault) -> Self {
+        Signs {
+            reconnects: reconnects(ground, fault).await,
+            touched: touched(ground, fault),
+            answered: answered(ground).await,
+        }
+    }
+
+    /// What there is to see; `None` as long as there is nothing.
+    pub(super) async fn seen(&self, ground: &Ground, fault: &Fault) -> Option<String> {
+        match fault {
+            Fault::Killed(process) => {
+                let gone = ground.readiness(process).await.is_err();
+                gone.then(|| "it did not answer".to_owned())
+            }
+            Fault::Frozen(process) => {
+                let silent = ground.readiness(process).await.is_err();
+                silent.then(|| "it did not answer within 1 s".to_owned())
+            }
+            Fault::BrokerKilled | Fault::LeaderKilled(_) | Fault::QueueDeleted(_) => {
+                self.reconnected(ground, fault).await
+            }
+            Fault::MemoryAlarm => down(ground, "publisher", "takes no messages").await,
+            Fault::DatabaseKilled => down(ground, "database", "").await,
+            Fault::Network(_, trouble) => {
+                let touched = touched(ground, fault).saturating_sub(self.touched);
+                let what = match trouble {
+                    Trouble::Cut => "connections cut",
+                    Trouble::HalfOpen => "reads lost",
+                    Trouble::Lossy => "reads late",
+                };
+                (touched > 0).then(|| format!("{touched} {what}"))
+            }
+            Fault::Outside(who, Mood::Down) => opened(ground, *who).await,
+            Fault::Outside(_, Mood::Slow) => {
+                let (count, sum) = answered(ground).await;
+                let mean = (sum - self.answered.1) / (count - self.answered.0).max(1.0);
+                (mean > LATE).then(|| format!("its answers took {mean:.1} s"))
+            }
+            Fault::ClockJumped(_) => wrong_clock(ground).await,
+        }
+    }
+
+    /// Somebody has lost a connection since.
+    async fn reconnected(&self, ground: &Ground, fault: &Fault) -> Option<String> {
+        let now = reconnects(ground, fault).await;
+        let before = |process| self.reconnects.get(process).copied().unwrap_or_default();
+        let more: f64 = now.iter().map(|(process, now)| (now - before(process)).max(0.0)).sum();
+        (more > 0.0).then(|| format!("{more} connections lost"))
+    }
+}
+
+/// What each process has lost so far: of all its connections, or of those that consume the queue.
+async fn reconnects(ground: &Ground, fault: &Fault) -> BTreeMap<String, f64> {
+    const NAME: &str = "broker_reconnects_total";
+    match fault {
+        Fault::QueueDeleted(queue) => {
+            let label = format!("connection=\"consumer {queue}\"");
+            count(ground, NAME, &[&label]).await
+        }
+        _ => count(ground, NAME, &[]).await,
+    }
+}
+
+fn touched(ground: &Ground, fault: &Fault) -> u64 {
+    let Fault::Network(peer, _) = fault else { return 0 };
+    ground.links(*peer).map_or(0, |links| links.iter().map(testkit::Proxy::touched).sum())
+}
+
+/// The sum of each process's series of this name with these labels; nothing of who does not answer.
+async fn count(ground: &Ground, name: &str, labels: &[&str]) -> BTreeMap<String, f64> {
+    let counts = join_all(ground.processes().map(async |process| {
+        let text = ground.metrics(process).await.ok()?;
+        Some((process.to_owned(), sum(&text, name, labels)))
+    }));
+    counts.await.into_iter().flatten().collect()
+}
+
+fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
+    let values = text.lines().filter_map(|line| {
+        let (series, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+        let whole = series.is_empty() || series.starts_with('{');
+        let fits = whole && labels.iter().all(|label| series.contains(label));
+        if fits { value.parse::<f64>().ok() } else { None }
+    });
+    values.fold(0.0, |sum, value| sum + value)
+}
+
+/// Requests that the simulator has answered, and the seconds that they took.
+async fn answered(ground: &Ground) -> (f64, f64) {
+    let text = ground.metrics("simulator").await.unwrap_or_default();
+    let one = |end: &str| {
+        sum(&text, &format!("http_server_request_duration_seconds_{end}"), &["authorisations"])
+    };
+    (one("count"), one("sum"))
+}
+
+/// Somebody says that this part of it is down.
+async fn down(ground: &Ground, part: &str, reason: &str) -> Option<String> {
+    let told = join_all(ground.processes().map(async |process| {
+        let (_, body) = ground.readiness(process).await.ok()?;
+        let part = &body["parts"][part];
+        let why = part["reason"].as_str()?;
+        (part["up"] == false && why.contains(reason)).then(|| format!("{process}: {why}"))
+    }));
+    told.await.into_iter().flatten().next()
+}
+
+async fn opened(ground: &Ground, who: Dependency) -> Option<String> {
+    let label = format!("breaker=\"{}\"", who.as_str());
+    let states = count(ground, "breaker_state", &[&label]).await;
+    let open = states.into_iter().find(|(_, state)| *state > 0.0)?;
+    Some(format!("{}'s breaker opened", open.0))
+}
+
+async fn wrong_clock(ground: &Ground) -> Option<String> {
+    let ours = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    let ours = i64::try_from(ours.as_secs()).ok()?;
+    for process in ground.processes() {
+        let Ok(Some(theirs)) = ground.clock(process).await else { continue };
+        if (theirs - ours).abs() > WRONG {
+            return Some(format!("{process} is {:+.1} h off", (theirs - ours) as f64 / 3600.0));
+        }
+    }
+    None
+}
