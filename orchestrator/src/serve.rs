@@ -1,10 +1,13 @@
 //! The process from its start to its orderly end.
 
 use crate::{
-    MIGRATOR, api,
+    MIGRATOR,
+    admission::Admission,
+    api,
     config::Settings,
     engine::Engine,
     intake::{Intake, Kind},
+    retention::Retention,
     sending::Sender,
     wakeups::Wakeups,
 };
@@ -58,6 +61,13 @@ pub async fn serve(
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
     let listening = http::serve(bind, port, api::router(desk), health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
+    let admission =
+        Admission::new(pool.clone(), settings.in_flight, database.clone(), shutdown.clone());
+    let retention = settings.retention.map(|age| Retention {
+        pool: pool.clone(),
+        age,
+        shutdown: shutdown.clone(),
+    });
     let intake = Intake {
         engine,
         sender,
@@ -66,8 +76,9 @@ pub async fn serve(
         check_senders: settings.check_senders,
         batch: settings.batch,
         overlap: settings.overlap,
+        admission,
     };
-    parts.spawn(drive(intake, amqp, health, schema, queued));
+    parts.spawn(drive(intake, retention, amqp, health, schema, queued));
 
     let mut result = Ok(());
     while let Some(ended) = parts.join_next().await {
@@ -88,6 +99,7 @@ pub async fn serve(
 /// The queues and the clock.
 async fn drive(
     intake: Intake,
+    retention: Option<Retention>,
     amqp: Amqp,
     health: Health,
     schema: Part,
@@ -111,7 +123,11 @@ async fn drive(
     running.spawn(intake.clone().run(consume(REPLIES_QUEUE, room), Kind::Replies));
     // Finish first: starts come in smaller helpings than replies.
     let starts = Intake { batch: (intake.batch / 4).max(1), overlap: 2, ..intake.clone() };
-    let helping = starts.batch * starts.overlap;
+    let helping = starts.admission.helping(starts.batch * starts.overlap);
+    running.spawn(starts.admission.clone().watch());
+    if let Some(retention) = retention {
+        running.spawn(retention.run());
+    }
     running.spawn(starts.run(consume(STARTS_QUEUE, helping), Kind::Starts));
     let Intake { engine, sender, database, shutdown, .. } = intake;
     running.spawn(Wakeups { engine, sender, database, shutdown }.run());

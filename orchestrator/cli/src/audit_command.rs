@@ -3,10 +3,8 @@
 use crate::{colours, say};
 use anyhow::Result;
 use clap::Args;
-use sagactl::{
-    audit::{self, Options, Sources},
-    duration,
-};
+use orchestrator::duration;
+use sagactl::audit::{self, Options, Sources};
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
 const HELP: &str = "\
