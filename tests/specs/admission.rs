@@ -5,8 +5,9 @@ use anyhow::{Context, Result, ensure};
 use contracts::SagaId;
 use messaging::STARTS_QUEUE;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{PATIENCE, Stack, With, eventually};
+use uuid::Uuid;
 
 const WINDOW: usize = 5;
 const ORDERS: usize = 50;
@@ -101,7 +102,20 @@ async fn several_orchestrators_keep_to_one_window() -> Result<()> {
 async fn place(stack: &Stack, count: usize) -> Result<Vec<SagaId>> {
     let mut orders = Vec::with_capacity(count);
     for _ in 0..count {
-        orders.push(stack.order_paid_with("card_ok", 1).await?);
+        // On a busy machine the first connections take their time, and the answer is 503.
+        let key = Uuid::new_v4().to_string();
+        let placed = eventually(PATIENCE, "an order to be taken", async || {
+            let order = json!({
+                "customer_id": "cust_123",
+                "items": [{ "product_id": "prod_001", "quantity": 1 }],
+            });
+            let request = stack.request(Method::POST, "order", "/api/v1/orders")?.json(&order);
+            let answer = request.header("Idempotency-Key", &key).send().await?;
+            let answer: Value = answer.error_for_status()?.json().await?;
+            Ok(answer["order_id"].as_str().context("no order_id")?.parse()?)
+        })
+        .await;
+        orders.push(stack.explain(placed).await?);
     }
     Ok(orders)
 }
