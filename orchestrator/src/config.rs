@@ -1,5 +1,6 @@
 //! What the orchestrator is told by its environment.
 
+use crate::duration::Age;
 use runtime::config::{self, Redacted};
 use std::time::Duration;
 
@@ -17,12 +18,17 @@ pub struct Settings {
     /// `SAGA_CHECK_SENDERS` (false): a reply must come from the broker login that is named as the
     /// participant. For brokers with one login per service.
     pub check_senders: bool,
+    /// `SAGA_IN_FLIGHT` (1000): from so many sagas in flight on, starts wait in their queue; 0: never.
+    pub in_flight: usize,
+    /// `SAGA_RETENTION` (0): how long a saga is kept after it has ended; `None`: for ever.
+    pub retention: Option<Duration>,
 }
 
 impl Settings {
     pub fn from_env() -> Result<Self, config::Error> {
         let seconds = config::env("SAGA_STEP_TIMEOUT", Some(0.0_f64))?;
         let attempts = config::env("SAGA_STEP_ATTEMPTS", Some(0_u8))?;
+        let Age(retention) = config::env("SAGA_RETENTION", Some(Age(Duration::ZERO)))?;
         Ok(Settings {
             database: config::database_url()?,
             step_timeout: (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0))),
@@ -30,6 +36,8 @@ impl Settings {
             batch: config::env("SAGA_BATCH", Some(256_usize))?.clamp(1, 2_000),
             overlap: config::env("SAGA_OVERLAP", Some(4_usize))?.clamp(1, 32),
             check_senders: config::env("SAGA_CHECK_SENDERS", Some(false))?,
+            in_flight: config::env("SAGA_IN_FLIGHT", Some(1_000_usize))?.min(1_000_000),
+            retention: (!retention.is_zero()).then_some(retention),
         })
     }
 }

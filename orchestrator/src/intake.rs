@@ -2,6 +2,7 @@
 //! confirmed, and only then are its deliveries acknowledged.
 
 use crate::{
+    admission::Admission,
     engine::{Advanced, Engine, Occurrence, Verdict, is_lost, reach},
     sending::Sender,
 };
@@ -31,6 +32,8 @@ pub struct Intake {
     pub check_senders: bool,
     pub batch: usize,
     pub overlap: usize,
+    /// Asked before starts are taken.
+    pub admission: Admission,
 }
 
 impl Intake {
@@ -41,12 +44,18 @@ impl Intake {
         loop {
             // Never closed, so there is always a permit to come.
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-            let Some(batch) = consumer.next_batch(self.batch).await else { break };
+            let most = match kind {
+                Kind::Starts => self.admission.room(self.batch, &consumer).await,
+                Kind::Replies => Some(self.batch),
+            };
+            let Some(most) = most else { break };
+            let Some(batch) = consumer.next_batch(most).await else { break };
+            let under_way = matches!(kind, Kind::Starts).then(|| self.admission.take(batch.len()));
             while batches.try_join_next().is_some() {}
             let intake = self.clone();
             batches.spawn(async move {
                 intake.handle(batch, kind).await;
-                drop(place);
+                drop((place, under_way));
             });
         }
         while batches.join_next().await.is_some() {}

@@ -1,13 +1,16 @@
 //! The process from its start to its orderly end.
 
 use crate::{
-    MIGRATOR, api,
+    MIGRATOR,
+    admission::Admission,
+    api,
     config::Settings,
     console,
     dead_letters::{self, Office},
     engine::Engine,
     gauges,
     intake::{Intake, Kind},
+    retention::Retention,
     sending::Sender,
     series::SERIES,
     wakeups::Wakeups,
@@ -69,6 +72,13 @@ pub async fn serve(
         api::router(desk).merge(api::dead_letters::router(office.clone())).merge(console::router());
     let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
+    let admission =
+        Admission::new(pool.clone(), settings.in_flight, database.clone(), shutdown.clone());
+    let retention = settings.retention.map(|age| Retention {
+        pool: pool.clone(),
+        age,
+        shutdown: shutdown.clone(),
+    });
     let intake = Intake {
         engine,
         sender,
@@ -77,8 +87,9 @@ pub async fn serve(
         check_senders: settings.check_senders,
         batch: settings.batch,
         overlap: settings.overlap,
+        admission,
     };
-    parts.spawn(drive(intake, office, amqp, health, schema, queued));
+    parts.spawn(drive(intake, retention, office, amqp, health, schema, queued));
 
     let mut result = Ok(());
     while let Some(ended) = parts.join_next().await {
@@ -99,6 +110,7 @@ pub async fn serve(
 /// The queues and the clock.
 async fn drive(
     intake: Intake,
+    retention: Option<Retention>,
     office: Office,
     amqp: Amqp,
     health: Health,
@@ -123,7 +135,11 @@ async fn drive(
     running.spawn(intake.clone().run(consume(REPLIES_QUEUE, room), Kind::Replies));
     // Finish first: starts come in smaller helpings than replies.
     let starts = Intake { batch: (intake.batch / 4).max(1), overlap: 2, ..intake.clone() };
-    let helping = starts.batch * starts.overlap;
+    let helping = starts.admission.helping(starts.batch * starts.overlap);
+    running.spawn(starts.admission.clone().watch());
+    if let Some(retention) = retention {
+        running.spawn(retention.run());
+    }
     running.spawn(starts.run(consume(STARTS_QUEUE, helping), Kind::Starts));
     let Intake { engine, sender, database, shutdown, .. } = intake;
     let (pool, catalogue) = (engine.pool.clone(), Arc::clone(&engine.catalogue));

@@ -2,6 +2,7 @@
 //! PostgreSQL. Every spec has a virtual host and databases of its own (or a broker and a database
 //! server of its own, where it kills them) and ends by auditing stock, money and parcels.
 
+mod admission;
 mod api_input;
 mod broker_outage;
 mod cancel;
@@ -17,6 +18,7 @@ mod orders;
 mod outside_outage;
 mod parking;
 mod poison;
+mod retention;
 mod wire;
 
 use anyhow::Result;

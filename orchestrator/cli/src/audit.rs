@@ -26,6 +26,7 @@ mod orders;
 mod page;
 mod parcels;
 mod registry;
+mod removed;
 mod report;
 mod settling;
 mod snapshot;

@@ -6,10 +6,8 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use sagactl::{
-    audit::{self, Options, Sources},
-    duration,
-};
+use orchestrator::duration;
+use sagactl::audit::{self, Options, Sources};
 use std::{fmt::Write as _, time::Duration};
 
 const HELP: &str = "\

@@ -6,4 +6,3 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
-pub mod duration;

@@ -12,7 +12,7 @@ use crate::{
 use anyhow::{Result, ensure};
 use clap::Args;
 use clerk::Clerk;
-use sagactl::duration;
+use orchestrator::duration;
 use shoppers::Shoppers;
 use std::{sync::Arc, time::Duration};
 use tally::Tally;

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use sagactl::duration;
+use orchestrator::duration;
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;

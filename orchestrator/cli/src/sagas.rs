@@ -19,7 +19,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 pub use counts::head;
 use filter::Filter;
-use sagactl::duration;
+use orchestrator::duration;
 use serde_json::Value;
 use std::time::Duration;
 use uuid::Uuid;

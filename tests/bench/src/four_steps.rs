@@ -6,7 +6,7 @@ use crate::{
     process::{Instances, Process, environment, free_port, migrate, pool},
     saga::{DEFINITION, Goods, PARTICIPANTS, UNDONE},
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use contracts::{SagaId, StartEnvelope};
 use messaging::{Amqp, Outgoing, Publisher};
 use runtime::{config::Redacted, health::Health, shutdown::Shutdown};
@@ -20,9 +20,11 @@ use uuid::Uuid;
 
 pub struct FourSteps {
     pub load: Load<Starts>,
+    /// Ended sagas that were put into the journal by hand.
+    pub past: i64,
     databases: Vec<(&'static str, PgPool)>,
     /// Killed when this is dropped.
-    _processes: Vec<Process>,
+    processes: Vec<Process>,
 }
 
 /// Publishes starts.
@@ -59,16 +61,27 @@ impl Offer for Starts {
 
 impl FourSteps {
     pub async fn start(instances: &Instances) -> Result<Self> {
-        let amqp = instances.vhost("bench-four-steps").await?;
-        let journal = instances.database("bench_orchestrator").await?;
+        Self::named(instances, "steps", &[]).await
+    }
+
+    /// With databases and a virtual host of this name (of letters and underscores), and variables
+    /// of the orchestrator.
+    pub async fn named(
+        instances: &Instances,
+        stack: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
+        let amqp = instances.vhost(&format!("bench-{stack}")).await?;
+        let journal = instances.database(&format!("bench_{stack}_orchestrator")).await?;
         migrate("bench-orchestrator", &[], &journal).await?;
-        let env = environment(&amqp, Some(&journal));
+        let mut env = environment(&amqp, Some(&journal));
+        env.extend(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())));
         let (orchestrator, port) = ("bench-orchestrator", free_port()?);
         let mut processes =
             vec![Process::start(instances, "orchestrator", orchestrator, &[], port, &env)?];
         let mut databases = Vec::new();
         for name in PARTICIPANTS {
-            let database = instances.database(&format!("bench_{name}")).await?;
+            let database = instances.database(&format!("bench_{stack}_{name}")).await?;
             migrate("bench-participant", &[name], &database).await?;
             let (words, env) = (["serve", name], environment(&amqp, Some(&database)));
             let binary = "bench-participant";
@@ -96,7 +109,12 @@ impl FourSteps {
             metrics: processes[0].url("/metrics"),
             client: runtime::http_client::client()?,
         };
-        Ok(FourSteps { load, databases, _processes: processes })
+        Ok(FourSteps { load, past: 0, databases, processes })
+    }
+
+    pub fn process(&self, name: &str) -> Result<&Process> {
+        let found = self.processes.iter().find(|process| process.name == name);
+        found.with_context(|| format!("there is no {name} here"))
     }
 
     /// Every saga has ended, and the participants' books say the same as the journal.
@@ -107,6 +125,7 @@ impl FourSteps {
         )
         .fetch_one(&self.load.journal)
         .await?;
+        let (completed, all) = (completed - self.past, all - self.past);
         ensure!(completed + compensated == all, "{all} sagas, not all of them have ended");
         let offered = self.load.offer.offered.load(Ordering::Relaxed) - 1;
         ensure!(usize::try_from(all)? == offered, "{offered} sagas offered, {all} are there");

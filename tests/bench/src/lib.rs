@@ -6,9 +6,11 @@
 pub mod broker_floor;
 pub mod database_floor;
 pub mod four_steps;
+pub mod growth;
 pub mod load;
 pub mod meter;
 pub mod orders;
+pub mod outage;
 pub mod participant;
 pub mod process;
 pub mod report;

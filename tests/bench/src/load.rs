@@ -130,7 +130,7 @@ impl<O: Offer> Load<O> {
     }
 
     /// Sagas that the orchestrator has ended since it began.
-    async fn ended(&self) -> Result<usize> {
+    pub async fn ended(&self) -> Result<usize> {
         let text = self.client.get(&self.metrics).send().await?.text().await?;
         let counts = text
             .lines()
@@ -139,7 +139,7 @@ impl<O: Offer> Load<O> {
         Ok(counts.sum())
     }
 
-    async fn until_ended(&self, total: usize) -> Result<()> {
+    pub async fn until_ended(&self, total: usize) -> Result<()> {
         let begun = Instant::now();
         loop {
             let ended = self.ended().await?;
@@ -157,7 +157,8 @@ impl<O: Offer> Load<O> {
         Ok(sqlx::query_scalar(ended).bind(id).fetch_one(&self.journal).await?)
     }
 
-    async fn measured(
+    /// What was offered since `begun`, all of which has ended.
+    pub async fn measured(
         &self,
         begun: Reading,
         offered: HashMap<Uuid, OffsetDateTime>,
@@ -177,9 +178,15 @@ impl<O: Offer> Load<O> {
             waits.push((ended - offered[&id]).as_seconds_f64() * 1000.0);
         }
         ensure!(waits.len() == ids.len(), "{} of {} sagas exist", waits.len(), ids.len());
-        waits.sort_unstable_by(f64::total_cmp);
-        let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize];
+        let (p50, p99) = (part(&mut waits, 0.5), part(&mut waits, 0.99));
         let (sagas, rate) = (waits.len(), waits.len() as f64 / cost.seconds);
-        Ok(Measured { sagas, rate, p50: at(0.5), p99: at(0.99), cost })
+        Ok(Measured { sagas, rate, p50, p99, cost })
     }
+}
+
+/// The value that so large a part of them does not exceed; 0 of none.
+pub fn part(values: &mut [f64], part: f64) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let place = (values.len().saturating_sub(1) as f64 * part) as usize;
+    values.get(place).copied().unwrap_or_default()
 }

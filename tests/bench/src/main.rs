@@ -5,8 +5,10 @@ use anyhow::{Context, Result, ensure};
 use bench::{
     broker_floor, database_floor,
     four_steps::FourSteps,
+    growth,
     load::{Load, Measured, Offer},
     orders::Orders,
+    outage,
     process::Instances,
     report::{Machine, Report, Row},
 };
@@ -17,6 +19,9 @@ use std::{
 };
 
 const ROWS: [&str; 6] = ["broker", "database", "saga", "undone", "orders", "declined"];
+/// Rows that take too long to be part of the whole, each with its number: `outage=60`.
+const LONG: [(&str, usize); 3] =
+    [("outage", 20 /* s */), ("growth", 5_000_000 /* ended sagas */), ("soak", 500_000)];
 /// In flight at saturation.
 const WINDOW: usize = 1_000;
 /// The same for orders, which take several times as long.
@@ -51,7 +56,7 @@ async fn main() -> Result<()> {
             "undone" => rows.push(four_steps(&instances, progress, FAILING).await?),
             "orders" => rows.push(orders(&instances, progress, 0).await?),
             "declined" => rows.push(orders(&instances, progress, FAILING).await?),
-            other => anyhow::bail!("there is no row {other:?}: there are {ROWS:?}"),
+            other => rows.push(long(&instances, progress, other).await?),
         }
     }
     let report = Report { machine, rows };
@@ -71,7 +76,7 @@ async fn broker(instances: &Instances, progress: Progress<'_>) -> Result<Row> {
     progress.tell("1,000 in flight");
     let full = broker_floor::run(instances, "many", 20_000, window).await?;
     loads.push(("1,000 in flight".to_owned(), full));
-    Ok(Row { name: "broker floor", loads, peaks: [0.0; 3] })
+    Ok(Row { name: "broker floor", loads, peaks: [0.0; 3], notes: Vec::new() })
 }
 
 async fn database(instances: &Instances, progress: Progress<'_>) -> Result<Row> {
@@ -81,7 +86,23 @@ async fn database(instances: &Instances, progress: Progress<'_>) -> Result<Row> 
         name: "database floor",
         loads: vec![("batches of 200".to_owned(), full)],
         peaks: [0.0; 3],
+        notes: Vec::new(),
     })
+}
+
+async fn long(instances: &Instances, progress: Progress<'_>, row: &str) -> Result<Row> {
+    let (name, number) = row.split_once('=').unwrap_or((row, ""));
+    let known = LONG.iter().find(|(known, _)| *known == name);
+    let Some(&(_, usual)) = known else {
+        anyhow::bail!("there is no row {row:?}: there are {ROWS:?} and {LONG:?}")
+    };
+    let number = if number.is_empty() { usual } else { number.parse()? };
+    let tell = |what: &str| progress.tell(what);
+    match name {
+        "outage" => outage::run(instances, number as u64, tell).await,
+        "growth" => growth::growth(instances, i64::try_from(number)?, tell).await,
+        _ => growth::soak(instances, number, tell).await,
+    }
 }
 
 /// Every `failing`-th saga goes back; 0 for none.
@@ -96,7 +117,7 @@ async fn four_steps(instances: &Instances, progress: Progress<'_>, failing: usiz
         within_budget(&loads)?;
     }
     let name = if failing == 0 { "four steps" } else { "four steps, every third undone" };
-    Ok(Row { name, loads, peaks: stack.load.meter.peaks() })
+    Ok(Row { name, loads, peaks: stack.load.meter.peaks(), notes: Vec::new() })
 }
 
 async fn orders(instances: &Instances, progress: Progress<'_>, failing: usize) -> Result<Row> {
@@ -107,7 +128,7 @@ async fn orders(instances: &Instances, progress: Progress<'_>, failing: usize) -
     progress.tell("verifying");
     stack.verify().await?;
     let name = if failing == 0 { "place-order" } else { "place-order, every third declined" };
-    Ok(Row { name, loads, peaks: stack.load.meter.peaks() })
+    Ok(Row { name, loads, peaks: stack.load.meter.peaks(), notes: Vec::new() })
 }
 
 async fn loads<O: Offer>(

@@ -137,6 +137,11 @@ impl Meter {
         [most(&[self.broker]), most(&self.orchestrator), most(&self.workers)]
     }
 
+    /// What the orchestrator holds now, in MiB.
+    pub fn resident(&self) -> f64 {
+        self.orchestrator.iter().map(|pid| usage::resident_mib(*pid)).fold(0.0, f64::max)
+    }
+
     async fn messages(&self) -> Result<f64> {
         let text = self.client.get(self.prometheus.clone()).send().await?.text().await?;
         let counts = text

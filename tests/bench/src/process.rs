@@ -122,6 +122,14 @@ impl Process {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// `STOP` or `CONT`: it is there and does nothing, as when its machine hangs.
+    pub async fn signal(&self, signal: &str) -> Result<()> {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().await?;
+        ensure!(sent.success(), "{} does not take {signal}", self.name);
+        Ok(())
+    }
+
     pub async fn ready(&self) -> Result<()> {
         let client = runtime::http_client::client()?;
         let begun = Instant::now();

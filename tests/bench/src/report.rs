@@ -11,6 +11,8 @@ pub struct Row {
     pub loads: Vec<(String, Measured)>,
     /// MiB at most: broker, orchestrator, the largest worker.
     pub peaks: [f64; 3],
+    /// What the table has no column for.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +77,11 @@ impl Report {
                 text,
                 "{name}: peak memory in MiB: broker {broker:.0}, orchestrator {orchestrator:.0}, largest worker {worker:.0}"
             );
+        }
+        for Row { name, notes, .. } in &self.rows {
+            for note in notes {
+                let _ = writeln!(text, "{name}: {note}");
+            }
         }
         text
     }

@@ -15,9 +15,18 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 
 /// The most memory that a process has held, in MiB.
 pub fn peak_mib(pid: u32) -> f64 {
+    mib(pid, "VmHWM:")
+}
+
+/// The memory that a process holds now, in MiB.
+pub fn resident_mib(pid: u32) -> f64 {
+    mib(pid, "VmRSS:")
+}
+
+fn mib(pid: u32, what: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or_default() / 1024.0
 }
 

@@ -3,6 +3,7 @@
 use super::{
     error::Error,
     invariant::{Finding, Invariant, Need},
+    removed::Removed,
     snapshot::Snapshot,
     sources::{Broker, Sources},
 };
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sqlx::FromRow;
 use std::collections::BTreeSet;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Of one queue, as many are read; the rest is counted.
@@ -27,7 +29,7 @@ pub(crate) const OF_A_LETTER: &[Invariant<Letter>] = &[
     },
     Invariant {
         name: "dead-letter-has-its-saga",
-        says: "every dead letter belongs to a saga that exists, or could not be read at all (poison)",
+        says: "every dead letter belongs to a saga that exists or was removed after its time, or could not be read at all (poison)",
         needs: &[Need::Broker],
         broken: has_its_saga,
     },
@@ -42,6 +44,9 @@ pub struct Letter {
     pub kind: Option<String>,
     pub saga: Option<String>,
     pub known: bool,
+    /// When it was sent.
+    #[serde(skip)]
+    at: Option<OffsetDateTime>,
     pub reason: Option<String>,
     pub error: Option<String>,
 }
@@ -96,8 +101,11 @@ pub(crate) async fn read(
     let known: Vec<Key> =
         journal.among("SELECT id AS key FROM saga WHERE id = ANY($1)", &named).await?;
     let known: BTreeSet<Uuid> = known.into_iter().map(|Key { key }| key).collect();
+    let removed = Removed::read(journal).await?;
     for letter in &mut letters {
-        letter.known = letter.id().is_some_and(|id| known.contains(&id));
+        letter.known = letter.id().is_some_and(|id| {
+            known.contains(&id) || letter.at.is_some_and(|at| removed.covers(at))
+        });
     }
     Ok(letters)
 }
@@ -116,6 +124,9 @@ impl Letter {
             kind: text(&properties["type"]),
             saga: text(&properties["correlation_id"]),
             known: false,
+            at: properties["timestamp"]
+                .as_i64()
+                .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()),
             reason: text(&headers["dead-reason"]).or_else(by_broker),
             error: text(&headers["dead-error"]),
         }

@@ -7,6 +7,7 @@ use super::{
     },
     error::Error,
     ledger,
+    removed::Removed,
     snapshot::{Row, Snapshot},
     sources::Sources,
 };
@@ -293,6 +294,9 @@ impl<'a> Books<'a> {
         for Key { key } in known {
             page.remove(&key);
         }
+        // Read last, so that it covers what was removed while we looked.
+        let removed = Removed::read(&mut self.journal_now).await?;
+        page.retain(|_, it| !removed.explains(it));
         let Some(order) = &mut self.order else { return Ok(()) };
         let waiting: Vec<Waiting> = order
             .among(

@@ -1,7 +1,7 @@
 //! Which sagas: the same words for a list and for a verb that is meant for many.
 
 use clap::{Args, ValueEnum};
-use sagactl::duration;
+use orchestrator::duration;
 use serde_json::{Map, Value};
 use std::time::Duration;
 

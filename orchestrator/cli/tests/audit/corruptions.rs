@@ -68,6 +68,29 @@ fn journal(world: &World) -> Vec<Corruption> {
             "order-has-its-saga",
             completed,
         ),
+        // Removed were only sagas that ended before this one began.
+        of(
+            journal,
+            format!(
+                "INSERT INTO retention (ended_until, removed)
+                 SELECT created_at - interval '10 s', 7 FROM saga WHERE id = '{completed}';
+                 DELETE FROM saga_event WHERE saga_id = '{completed}'; DELETE FROM saga WHERE id = '{completed}'"
+            ),
+            "order-has-its-saga",
+            completed,
+        ),
+        // A history goes with its saga, or something else took the saga away.
+        Corruption {
+            service: journal,
+            sql: format!(
+                "INSERT INTO retention (ended_until, removed) VALUES (now(), 7);
+                 DELETE FROM saga WHERE id = '{declined}'"
+            ),
+            found: vec![
+                ("history-has-its-saga", Some(declined)),
+                ("order-has-its-saga", Some(declined)),
+            ],
+        },
         of(
             journal,
             format!(

@@ -7,7 +7,9 @@ mod tampering;
 mod world;
 
 use anyhow::{Result, ensure};
+use orchestrator::retention;
 use sagactl::audit::{self, Options, Report, Sources};
+use sqlx::PgPool;
 use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 use world::World;
@@ -27,6 +29,7 @@ async fn the_auditor_finds_every_corruption_and_nothing_else() -> Result<()> {
     a_flood_is_counted_over_many_pages(&world).await?;
     only_the_young_are_looked_at(&world).await?;
     what_is_not_given_is_not_passed(&world).await?;
+    what_was_removed_is_not_taken_for_lost(&world).await?;
     let mut failures = corruptions::each_is_found(&world).await?;
     failures.extend(outside::each_is_found(&world).await?);
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
@@ -102,6 +105,17 @@ async fn only_the_young_are_looked_at(world: &World) -> Result<()> {
     let report = audit::run(tampered.sources(), &young).await?;
     ensure!(report.clean, "{}", report.table(false));
     tampered.remove().await
+}
+
+async fn what_was_removed_is_not_taken_for_lost(world: &World) -> Result<()> {
+    let copy = world.tampered("orchestrator", "SELECT 1").await?;
+    let journal = PgPool::connect(copy.url.as_str()).await?;
+    while retention::remove(&journal, Duration::ZERO, 3).await? > 0 {}
+    journal.close().await;
+    let report = look(copy.sources()).await?;
+    ensure!(report.clean, "{}", report.table(false));
+    ensure!(report.sagas == 1, "{} sagas are left: only the parked one is open", report.sagas);
+    copy.remove().await
 }
 
 async fn what_is_not_given_is_not_passed(world: &World) -> Result<()> {

@@ -21,6 +21,8 @@ const LOOSEN: &str = "SET session_replication_role = replica;
 pub struct Tampered {
     sources: Sources,
     name: String,
+    /// Of the copy, as the superuser.
+    pub url: Url,
     admin: Url,
 }
 
@@ -40,7 +42,7 @@ impl World {
         let sql = format!("{LOOSEN}; {sql}");
         run(&url, &sql).await.with_context(|| sql.clone())?;
         let sources = self.sources()?.with_database(service, Redacted::new(url.as_str()));
-        Ok(Tampered { sources, name, admin })
+        Ok(Tampered { sources, name, url, admin })
     }
 }
 

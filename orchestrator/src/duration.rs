@@ -1,6 +1,18 @@
 //! Durations as people type them.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
+
+/// A duration as a setting has it: see [`parse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text).map(Age)
+    }
+}
 
 /// `90s`, `10m`, `2h`, `3d`; a bare number is seconds.
 pub fn parse(text: &str) -> Result<Duration, String> {
