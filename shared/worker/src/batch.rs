@@ -69,7 +69,7 @@ pub(crate) async fn handle(
     Ok(results)
 }
 
-async fn take_turn(connection: &mut PgConnection) -> Result<(), Fault> {
+pub(crate) async fn take_turn(connection: &mut PgConnection) -> Result<(), Fault> {
     let taken = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN).execute(connection);
     taken.await.map(drop).map_err(Fault::no_turn)
 }

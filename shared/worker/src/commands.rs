@@ -7,6 +7,7 @@ use crate::{
     disposal,
     gates::Gates,
     series,
+    together::Together,
 };
 use contracts::{CommandEnvelope, ReplyEnvelope, SagaId};
 use messaging::{Consumer, Delivery, Outgoing, Publisher};
@@ -34,6 +35,8 @@ pub(crate) struct Commands {
     pub(crate) publisher: Publisher,
     pub(crate) shutdown: Shutdown,
     pub(crate) settings: Settings,
+    /// What commands that are alone want sent; whether it was confirmed.
+    pub(crate) leaving: Together<Vec<Outgoing>, bool>,
 }
 
 /// A delivery that could be read.
@@ -199,7 +202,9 @@ impl Commands {
             Err(Unfinished) => return hand_back([delivery]).await,
         };
         series::seconds(self.desk.name, began.elapsed());
-        self.finish(messages, vec![delivery], &done).await;
+        self.reach("worker.after-commit", &done).await;
+        let confirmed = self.leaving.ask(messages, |waiting| self.send_all(waiting)).await;
+        self.settle(confirmed == Some(true), vec![delivery], &done).await;
     }
 
     async fn try_briefly(
@@ -249,17 +254,34 @@ impl Commands {
         deliveries: Vec<Delivery>,
         done: &[(String, SagaId)],
     ) {
-        for (kind, saga) in done {
-            failpoint::hit_for("worker.after-commit", kind, saga).await;
+        self.reach("worker.after-commit", done).await;
+        let confirmed = self.send(&messages).await;
+        self.settle(confirmed, deliveries, done).await;
+    }
+
+    /// One answer for each who waits: whether all of it is confirmed.
+    async fn send_all(&self, waiting: Vec<Vec<Outgoing>>) -> Vec<bool> {
+        let asked = waiting.len();
+        let messages: Vec<_> = waiting.into_iter().flatten().collect();
+        vec![self.send(&messages).await; asked]
+    }
+
+    async fn send(&self, messages: &[Outgoing]) -> bool {
+        self.publisher.send_until_confirmed(messages, &self.shutdown).await.is_ok()
+    }
+
+    async fn settle(&self, confirmed: bool, deliveries: Vec<Delivery>, done: &[(String, SagaId)]) {
+        if confirmed {
+            self.reach("worker.after-publish", done).await;
+            Delivery::ack_all(deliveries).await;
+        } else {
+            hand_back(deliveries).await;
         }
-        match self.publisher.send_until_confirmed(&messages, &self.shutdown).await {
-            Ok(()) => {
-                for (kind, saga) in done {
-                    failpoint::hit_for("worker.after-publish", kind, saga).await;
-                }
-                Delivery::ack_all(deliveries).await;
-            }
-            Err(_) => hand_back(deliveries).await,
+    }
+
+    async fn reach(&self, failpoint: &str, done: &[(String, SagaId)]) {
+        for (kind, saga) in done {
+            failpoint::hit_for(failpoint, kind, *saga).await;
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     Answered, Fault, Handle, Listen, Outside, batch,
     database::{Database, Unfinished},
     erased::{As, Ear, InDatabase},
-    outside::Perform,
+    outside::{self, Errands, Perform},
 };
 use contracts::{Command, CommandEnvelope, Event, participant_of};
 use runtime::resilience::Breaker;
@@ -17,20 +17,27 @@ const TRIES_ALONE: u32 = 5;
 
 pub(crate) enum Entry {
     Database(Box<dyn InDatabase>),
-    Outside(Box<dyn Perform>),
+    Outside(Arc<dyn Perform>),
 }
 
 pub(crate) struct Desk {
     pub(crate) name: &'static str,
     entries: BTreeMap<&'static str, Entry>,
     ears: BTreeMap<&'static str, Box<dyn Ear>>,
+    errands: Errands,
     /// What is wrong with the registrations; told at the start.
     pub(crate) mistakes: Vec<String>,
 }
 
 impl Desk {
     pub(crate) fn new(name: &'static str) -> Self {
-        Desk { name, entries: BTreeMap::new(), ears: BTreeMap::new(), mistakes: Vec::new() }
+        Desk {
+            name,
+            entries: BTreeMap::new(),
+            ears: BTreeMap::new(),
+            errands: Errands::default(),
+            mistakes: Vec::new(),
+        }
     }
 
     pub(crate) fn handle<S: Handle<C>, C: Command>(&mut self, service: &Arc<S>) {
@@ -38,7 +45,7 @@ impl Desk {
     }
 
     pub(crate) fn outside<S: Outside<C>, C: Command>(&mut self, service: &Arc<S>) {
-        self.enter(C::TYPE, Entry::Outside(Box::new(As::<S, C>::new(service))));
+        self.enter(C::TYPE, Entry::Outside(Arc::new(As::<S, C>::new(service))));
     }
 
     pub(crate) fn listen<S: Listen<E>, E: Event>(&mut self, service: &Arc<S>) {
@@ -89,7 +96,9 @@ impl Desk {
     ) -> Result<Option<Result<Answered, Fault>>, Unfinished> {
         match self.entry(&command.kind) {
             None => Ok(None),
-            Some(Entry::Outside(entry)) => entry.perform(database, command).await.map(Some),
+            Some(Entry::Outside(handler)) => {
+                outside::perform(handler, &self.errands, database, command).await.map(Some)
+            }
             Some(Entry::Database(handler)) => {
                 let item = batch::Item { command, handler: handler.as_ref() };
                 Ok(answer_all(database, &[item]).await?.pop())

@@ -90,12 +90,14 @@ mod handle;
 mod listen;
 mod outcome;
 mod outside;
+mod phases;
 mod savepoint;
 mod series;
 mod serve;
 mod settings;
 mod shortcut;
 pub mod testing;
+mod together;
 mod tx;
 mod worker;
 
