@@ -1,7 +1,7 @@
 //! The commands queue: take what has arrived, handle it, publish what follows, acknowledge.
 
 use crate::{
-    Answered, Fault, Settings, batch,
+    Answered, Fault, Settings,
     database::{Database, Unfinished},
     desk::{self, Desk, Entry},
     disposal,
@@ -151,15 +151,7 @@ impl Commands {
         }
         let began = Instant::now();
         series::batch("commands", jobs.len());
-        let items: Vec<_> = jobs
-            .iter()
-            .filter_map(|job| match self.desk.entry(&job.command.kind)? {
-                Entry::Database(handler) => {
-                    Some(batch::Item { command: &job.command, handler: handler.as_ref() })
-                }
-                Entry::Outside(_) => None,
-            })
-            .collect();
+        let items: Vec<_> = jobs.iter().filter_map(|job| self.desk.item(&job.command)).collect();
         let results = match desk::answer_all(&self.database, &items).await {
             Ok(results) => results,
             Err(Unfinished) => {

@@ -103,8 +103,8 @@ mod worker;
 
 pub use answered::Answered;
 pub use context::Context;
-pub use handle::{CallKey, Handle, Listen, Outside};
+pub use handle::{CallKey, Handle, HandleMany, Listen, Outside};
 pub use outcome::{Fault, NotDone, Outcome};
 pub use settings::Settings;
-pub use tx::Tx;
+pub use tx::{ManyTx, Tx};
 pub use worker::{Error, Worker};

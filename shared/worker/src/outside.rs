@@ -109,11 +109,8 @@ pub(crate) async fn perform(
     database: &Database,
     command: &CommandEnvelope,
 ) -> Result<Result<Answered, Fault>, Unfinished> {
-    let errand = |due| Errand {
-        command: Arc::new(command.clone()),
-        handler: Arc::clone(handler),
-        due,
-    };
+    let errand =
+        |due| Errand { command: Arc::new(command.clone()), handler: Arc::clone(handler), due };
     let intent = match transact(errands, database, errand(Due::Prepare)).await? {
         Ok(Led::Call(intent)) => intent,
         Ok(Led::Answered(answered)) => return Ok(Ok(answered)),
