@@ -18,6 +18,9 @@ const TRIES: u32 = 5;
 pub enum Occurrence {
     Start(StartEnvelope),
     Reply(ReplyEnvelope),
+    /// A reply that was handed out before, by the broker's word: whoever had it may have died
+    /// before what followed from it was sent.
+    ReplyAgain(ReplyEnvelope),
     /// Its wake-up time has come.
     Wake(SagaId),
     Cancel {
@@ -34,7 +37,7 @@ impl Occurrence {
     pub fn saga(&self) -> SagaId {
         match self {
             Occurrence::Start(start) => start.saga,
-            Occurrence::Reply(reply) => reply.saga,
+            Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply) => reply.saga,
             Occurrence::Wake(saga)
             | Occurrence::Cancel { saga, .. }
             | Occurrence::Resume { saga, .. } => *saga,
@@ -159,7 +162,7 @@ pub(crate) async fn reach(name: &str, batch: &[Occurrence]) {
 async fn hit(name: &str, occurrence: &Occurrence) -> Option<Instead> {
     let kind = match occurrence {
         Occurrence::Start(_) => "start",
-        Occurrence::Reply(reply) => &reply.kind,
+        Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply) => &reply.kind,
         Occurrence::Wake(_) => "wake",
         Occurrence::Cancel { .. } => "cancel",
         Occurrence::Resume { .. } => "resume",

@@ -177,7 +177,9 @@ impl World {
                 (Occurrence::Cancel { .. }, Verdict::Ignored(_)) => Fault::CancelOverdue,
                 (Occurrence::Cancel { .. }, Verdict::UnknownSaga) => continue,
                 (Occurrence::Resume { .. }, Verdict::Moved) => Fault::Resumed,
-                (Occurrence::Reply(_), Verdict::Ignored(_)) => Fault::StaleAnswer,
+                (Occurrence::Reply(_) | Occurrence::ReplyAgain(_), Verdict::Ignored(_)) => {
+                    Fault::StaleAnswer
+                }
                 (Occurrence::Start(_), Verdict::AlreadyStarted) => Fault::StartedTwice,
                 (
                     _,
