@@ -86,6 +86,16 @@ impl<'a> Desk<'a> {
         match occurrence {
             Occurrence::Start(start) => self.start(start),
             Occurrence::Reply(reply) => self.reply(reply),
+            Occurrence::ReplyAgain(reply) => {
+                let verdict = self.reply(reply);
+                if let Verdict::Ignored(_) = verdict {
+                    // Perhaps it was handled before and its commands were not sent. No more than a
+                    // hint: where it is missing, the wake-up sends them. A mere duplicate must not,
+                    // or each answer to what is sent again would have the next command sent again.
+                    self.send_outstanding(reply.saga);
+                }
+                verdict
+            }
             Occurrence::Wake(_) => self.wake(saga),
             Occurrence::Ask(ask) => self.ask(ask),
         }
@@ -130,11 +140,7 @@ impl<'a> Desk<'a> {
         };
         let effects = match record.apply(event, Some(&reply.body), self.now) {
             Ok(effects) => effects,
-            Err(ignored) => {
-                // Perhaps this reply was handled before and its commands were not sent.
-                self.send_outstanding(reply.saga);
-                return Verdict::Ignored(ignored);
-            }
+            Err(ignored) => return Verdict::Ignored(ignored),
         };
         if let Some(data) = learnt {
             record.data = data;

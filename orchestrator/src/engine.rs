@@ -35,6 +35,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub enum Occurrence {
     Start(StartEnvelope),
     Reply(ReplyEnvelope),
+    /// A reply that was handed out before, by the broker's word: whoever had it may have died
+    /// before what followed from it was sent.
+    ReplyAgain(ReplyEnvelope),
     /// Its wake-up time has come.
     Wake(SagaId),
     /// An operator wants something of it.
@@ -45,7 +48,7 @@ impl Occurrence {
     pub fn saga(&self) -> SagaId {
         match self {
             Occurrence::Start(start) => start.saga,
-            Occurrence::Reply(reply) => reply.saga,
+            Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply) => reply.saga,
             Occurrence::Wake(saga) => *saga,
             Occurrence::Ask(ask) => ask.saga,
         }
@@ -193,7 +196,7 @@ pub(crate) async fn reach(name: &str, batch: &[Occurrence]) {
 async fn hit(name: &str, occurrence: &Occurrence) -> Option<Instead> {
     let kind = match occurrence {
         Occurrence::Start(_) => "start",
-        Occurrence::Reply(reply) => &reply.kind,
+        Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply) => &reply.kind,
         Occurrence::Wake(_) => "wake",
         Occurrence::Ask(ask) => ask.wanted.as_str(),
     };

@@ -108,7 +108,10 @@ impl Intake {
                     let error = format!("{} answered by {from}", reply.kind);
                     return Err(Poison { reason: DeadReason::BadHeader, error });
                 }
-                Ok(Occurrence::Reply(reply))
+                Ok(match incoming.redelivered {
+                    true => Occurrence::ReplyAgain(reply),
+                    false => Occurrence::Reply(reply),
+                })
             }
         }
     }
@@ -178,7 +181,7 @@ fn tell(occurrence: &Occurrence, verdict: &Verdict) {
         (_, Verdict::Ignored(why)) => {
             metrics::counter!("events_ignored_total", "why" => why.as_str()).increment(1);
         }
-        (Occurrence::Reply(reply), Verdict::Moved) => {
+        (Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply), Verdict::Moved) => {
             let step = reply.step.clone();
             metrics::counter!("replies_total", "definition" => reply.definition.clone(),
                 "step" => step, "leg" => reply.leg.as_str(), "outcome" => reply.outcome.as_str())

@@ -14,7 +14,8 @@ pub struct Incoming {
     pub body: Vec<u8>,
     /// How often it was handed out before without being acknowledged, by the broker's count.
     pub delivery_count: u32,
-    /// For people only: true or false, nothing may depend on it.
+    /// The broker's word that it was handed out before. A hint: nothing may go wrong where it is
+    /// missing, or false.
     pub redelivered: bool,
 }
 

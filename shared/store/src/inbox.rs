@@ -66,6 +66,13 @@ pub struct Answer {
     pub events: Vec<EventEnvelope>,
 }
 
+/// What a call to the outside was prepared with.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    pub key: Key,
+    pub json: String,
+}
+
 /// Takes the rows that are free and says which those were. Waits for another transaction that
 /// has claimed one of them and has not ended yet.
 pub async fn claim(
@@ -117,18 +124,25 @@ pub async fn read(
     rows.iter().map(|found| Ok((key(found)?, row(found)?))).collect()
 }
 
-/// One row, locked until the transaction ends: whoever settles an intent holds it.
-pub async fn lock(connection: &mut PgConnection, wanted: &Key) -> Result<Option<Row>, sqlx::Error> {
-    let found = sqlx::query(
+/// The rows that exist, of those named, locked until the transaction ends: whoever settles an
+/// intent holds it.
+pub async fn lock(
+    connection: &mut PgConnection,
+    keys: &[Key],
+) -> Result<HashMap<Key, Row>, sqlx::Error> {
+    let keys = Columns::of(keys.iter());
+    let rows = sqlx::query(
         "SELECT saga_id, step, leg, kind, outcome, reply::text, events::text, intent::text
-         FROM inbox WHERE saga_id = $1 AND step = $2 AND leg = $3 FOR UPDATE",
+         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS wanted (saga_id, step, leg)
+         JOIN inbox USING (saga_id, step, leg)
+         ORDER BY saga_id, step, leg FOR UPDATE OF inbox",
     )
-    .bind(wanted.saga.0)
-    .bind(&wanted.step)
-    .bind(wanted.leg.as_str())
-    .fetch_optional(connection)
+    .bind(keys.sagas)
+    .bind(keys.steps)
+    .bind(keys.legs)
+    .fetch_all(connection)
     .await?;
-    found.as_ref().map(row).transpose()
+    rows.iter().map(|found| Ok((key(found)?, row(found)?))).collect()
 }
 
 /// Adds answers whose rows nobody has claimed, and says how many those were.
@@ -202,20 +216,23 @@ pub async fn forget(connection: &mut PgConnection, keys: &[Key]) -> Result<(), s
     Ok(())
 }
 
-/// Stores what a call to the outside was prepared with, in a claimed row. `intent` is JSON.
-pub async fn intend(
-    connection: &mut PgConnection,
-    wanted: &Key,
-    intent: &str,
-) -> Result<(), sqlx::Error> {
+/// Stores what calls to the outside were prepared with, in claimed rows.
+pub async fn intend(connection: &mut PgConnection, intents: &[Intent]) -> Result<(), sqlx::Error> {
+    if intents.is_empty() {
+        return Ok(());
+    }
+    let keys = Columns::of(intents.iter().map(|intent| &intent.key));
     sqlx::query(
-        "UPDATE inbox SET intent = $4::jsonb
-         WHERE saga_id = $1 AND step = $2 AND leg = $3 AND kind = 'intent'",
+        "UPDATE inbox SET intent = new.intent::jsonb
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+             AS new (saga_id, step, leg, intent)
+         WHERE inbox.saga_id = new.saga_id AND inbox.step = new.step AND inbox.leg = new.leg
+           AND inbox.kind = 'intent'",
     )
-    .bind(wanted.saga.0)
-    .bind(&wanted.step)
-    .bind(wanted.leg.as_str())
-    .bind(intent)
+    .bind(keys.sagas)
+    .bind(keys.steps)
+    .bind(keys.legs)
+    .bind(intents.iter().map(|intent| intent.json.as_str()).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())

@@ -5,7 +5,7 @@ use crate::{
     Fault, Tx,
     answered::{Answered, action_key, claims, own_key},
     barrier::{self, Seen, Verdict},
-    erased::InDatabase,
+    erased::{InDatabase, SetWise},
     outcome::Nature,
     savepoint, shortcut,
 };
@@ -31,6 +31,8 @@ pub(crate) const HANDLER: Duration = Duration::from_secs(8);
 pub(crate) struct Item<'a> {
     pub(crate) command: &'a CommandEnvelope,
     pub(crate) handler: &'a dyn InDatabase,
+    /// For many of its kind at one go.
+    pub(crate) many: Option<&'a dyn SetWise>,
 }
 
 /// Splits commands into runs in which each step of a saga occurs once, keeping the order of those
@@ -69,7 +71,7 @@ pub(crate) async fn handle(
     Ok(results)
 }
 
-async fn take_turn(connection: &mut PgConnection) -> Result<(), Fault> {
+pub(crate) async fn take_turn(connection: &mut PgConnection) -> Result<(), Fault> {
     let taken = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN).execute(connection);
     taken.await.map(drop).map_err(Fault::no_turn)
 }

@@ -1,12 +1,13 @@
 //! The commands queue: take what has arrived, handle it, publish what follows, acknowledge.
 
 use crate::{
-    Answered, Fault, Settings, batch,
+    Answered, Fault, Settings,
     database::{Database, Unfinished},
     desk::{self, Desk, Entry},
     disposal,
     gates::Gates,
     series,
+    together::Together,
 };
 use contracts::{CommandEnvelope, ReplyEnvelope, SagaId};
 use messaging::{Consumer, Delivery, Outgoing, Publisher};
@@ -34,6 +35,8 @@ pub(crate) struct Commands {
     pub(crate) publisher: Publisher,
     pub(crate) shutdown: Shutdown,
     pub(crate) settings: Settings,
+    /// What commands that are alone want sent; whether it was confirmed.
+    pub(crate) leaving: Together<Vec<Outgoing>, bool>,
 }
 
 /// A delivery that could be read.
@@ -148,15 +151,7 @@ impl Commands {
         }
         let began = Instant::now();
         series::batch("commands", jobs.len());
-        let items: Vec<_> = jobs
-            .iter()
-            .filter_map(|job| match self.desk.entry(&job.command.kind)? {
-                Entry::Database(handler) => {
-                    Some(batch::Item { command: &job.command, handler: handler.as_ref() })
-                }
-                Entry::Outside(_) => None,
-            })
-            .collect();
+        let items: Vec<_> = jobs.iter().filter_map(|job| self.desk.item(&job.command)).collect();
         let results = match desk::answer_all(&self.database, &items).await {
             Ok(results) => results,
             Err(Unfinished) => {
@@ -199,7 +194,9 @@ impl Commands {
             Err(Unfinished) => return hand_back([delivery]).await,
         };
         series::seconds(self.desk.name, began.elapsed());
-        self.finish(messages, vec![delivery], &done).await;
+        self.reach("worker.after-commit", &done).await;
+        let confirmed = self.leaving.ask(messages, |waiting| self.send_all(waiting)).await;
+        self.settle(confirmed == Some(true), vec![delivery], &done).await;
     }
 
     async fn try_briefly(
@@ -249,17 +246,34 @@ impl Commands {
         deliveries: Vec<Delivery>,
         done: &[(String, SagaId)],
     ) {
-        for (kind, saga) in done {
-            failpoint::hit_for("worker.after-commit", kind, saga).await;
+        self.reach("worker.after-commit", done).await;
+        let confirmed = self.send(&messages).await;
+        self.settle(confirmed, deliveries, done).await;
+    }
+
+    /// One answer for each who waits: whether all of it is confirmed.
+    async fn send_all(&self, waiting: Vec<Vec<Outgoing>>) -> Vec<bool> {
+        let asked = waiting.len();
+        let messages: Vec<_> = waiting.into_iter().flatten().collect();
+        vec![self.send(&messages).await; asked]
+    }
+
+    async fn send(&self, messages: &[Outgoing]) -> bool {
+        self.publisher.send_until_confirmed(messages, &self.shutdown).await.is_ok()
+    }
+
+    async fn settle(&self, confirmed: bool, deliveries: Vec<Delivery>, done: &[(String, SagaId)]) {
+        if confirmed {
+            self.reach("worker.after-publish", done).await;
+            Delivery::ack_all(deliveries).await;
+        } else {
+            hand_back(deliveries).await;
         }
-        match self.publisher.send_until_confirmed(&messages, &self.shutdown).await {
-            Ok(()) => {
-                for (kind, saga) in done {
-                    failpoint::hit_for("worker.after-publish", kind, saga).await;
-                }
-                Delivery::ack_all(deliveries).await;
-            }
-            Err(_) => hand_back(deliveries).await,
+    }
+
+    async fn reach(&self, failpoint: &str, done: &[(String, SagaId)]) {
+        for (kind, saga) in done {
+            failpoint::hit_for(failpoint, kind, *saga).await;
         }
     }
 }

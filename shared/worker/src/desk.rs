@@ -1,10 +1,10 @@
 //! Who handles what: every command and event type that a service has registered.
 
 use crate::{
-    Answered, Fault, Handle, Listen, Outside, batch,
+    Answered, Fault, Handle, HandleMany, Listen, Outside, batch,
     database::{Database, Unfinished},
-    erased::{As, Ear, InDatabase},
-    outside::Perform,
+    erased::{As, Ear, InDatabase, SetWise},
+    outside::{self, Errands, Perform},
 };
 use contracts::{Command, CommandEnvelope, Event, participant_of};
 use runtime::resilience::Breaker;
@@ -17,28 +17,41 @@ const TRIES_ALONE: u32 = 5;
 
 pub(crate) enum Entry {
     Database(Box<dyn InDatabase>),
-    Outside(Box<dyn Perform>),
+    Outside(Arc<dyn Perform>),
 }
 
 pub(crate) struct Desk {
     pub(crate) name: &'static str,
     entries: BTreeMap<&'static str, Entry>,
     ears: BTreeMap<&'static str, Box<dyn Ear>>,
+    many: BTreeMap<&'static str, Box<dyn SetWise>>,
+    errands: Errands,
     /// What is wrong with the registrations; told at the start.
     pub(crate) mistakes: Vec<String>,
 }
 
 impl Desk {
     pub(crate) fn new(name: &'static str) -> Self {
-        Desk { name, entries: BTreeMap::new(), ears: BTreeMap::new(), mistakes: Vec::new() }
+        Desk {
+            name,
+            entries: BTreeMap::new(),
+            ears: BTreeMap::new(),
+            many: BTreeMap::new(),
+            errands: Errands::default(),
+            mistakes: Vec::new(),
+        }
     }
 
     pub(crate) fn handle<S: Handle<C>, C: Command>(&mut self, service: &Arc<S>) {
         self.enter(C::TYPE, Entry::Database(Box::new(As::<S, C>::new(service))));
     }
 
+    pub(crate) fn handle_many<S: HandleMany<C>, C: Command>(&mut self, service: &Arc<S>) {
+        self.many.insert(C::TYPE, Box::new(As::<S, C>::new(service)));
+    }
+
     pub(crate) fn outside<S: Outside<C>, C: Command>(&mut self, service: &Arc<S>) {
-        self.enter(C::TYPE, Entry::Outside(Box::new(As::<S, C>::new(service))));
+        self.enter(C::TYPE, Entry::Outside(Arc::new(As::<S, C>::new(service))));
     }
 
     pub(crate) fn listen<S: Listen<E>, E: Event>(&mut self, service: &Arc<S>) {
@@ -58,6 +71,17 @@ impl Desk {
 
     pub(crate) fn entry(&self, kind: &str) -> Option<&Entry> {
         self.entries.get(kind)
+    }
+
+    /// A command whose effect is in the database, with its handler.
+    pub(crate) fn item<'a>(&'a self, command: &'a CommandEnvelope) -> Option<batch::Item<'a>> {
+        match self.entry(&command.kind)? {
+            Entry::Database(handler) => {
+                let many = self.many.get(command.kind.as_str()).map(AsRef::as_ref);
+                Some(batch::Item { command, handler: handler.as_ref(), many })
+            }
+            Entry::Outside(_) => None,
+        }
     }
 
     pub(crate) fn ear(&self, kind: &str) -> Option<&dyn Ear> {
@@ -87,13 +111,12 @@ impl Desk {
         database: &Database,
         command: &CommandEnvelope,
     ) -> Result<Option<Result<Answered, Fault>>, Unfinished> {
-        match self.entry(&command.kind) {
+        if let Some(Entry::Outside(handler)) = self.entry(&command.kind) {
+            return outside::perform(handler, &self.errands, database, command).await.map(Some);
+        }
+        match self.item(command) {
+            Some(item) => Ok(answer_all(database, &[item]).await?.pop()),
             None => Ok(None),
-            Some(Entry::Outside(entry)) => entry.perform(database, command).await.map(Some),
-            Some(Entry::Database(handler)) => {
-                let item = batch::Item { command, handler: handler.as_ref() };
-                Ok(answer_all(database, &[item]).await?.pop())
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Handlers without their types: what the queue knows is the name of a command and its bytes.
 
-use crate::{Fault, Handle, Listen, NotDone, Tx, handle::CallKey};
+use crate::{Fault, Handle, HandleMany, Listen, ManyTx, NotDone, Tx, handle::CallKey};
 use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, Outcome};
 use futures_util::FutureExt;
 use runtime::failpoint::{self, Instead};
@@ -41,6 +41,16 @@ pub(crate) trait InDatabase: Send + Sync {
     ) -> Boxed<'a, Result<Said, Fault>>;
 }
 
+/// [`HandleMany`] for some command.
+pub(crate) trait SetWise: Send + Sync {
+    /// In the order of the commands; `None` when each has to be handled alone.
+    fn handle_many<'a>(
+        &'a self,
+        tx: &'a mut ManyTx<'_>,
+        commands: &'a [&'a CommandEnvelope],
+    ) -> Boxed<'a, Result<Option<Vec<Said>>, Fault>>;
+}
+
 /// [`Listen`] for some event.
 pub(crate) trait Ear: Send + Sync {
     fn on<'a>(
@@ -78,6 +88,36 @@ impl<S: Handle<C>, C: Command> InDatabase for As<S, C> {
             }
             let command = command.decode::<C>().map_err(Fault::unreadable)?;
             Said::of(guarded(self.service.handle(tx, command)).await?)
+        })
+    }
+}
+
+impl<S: HandleMany<C>, C: Command> SetWise for As<S, C> {
+    fn handle_many<'a>(
+        &'a self,
+        tx: &'a mut ManyTx<'_>,
+        commands: &'a [&'a CommandEnvelope],
+    ) -> Boxed<'a, Result<Option<Vec<Said>>, Fault>> {
+        Box::pin(async move {
+            let mut decoded = Vec::with_capacity(commands.len());
+            for command in commands {
+                if failpoint::hit_for("worker.handle", &command.kind, command.saga).await.is_some()
+                {
+                    return Ok(None);
+                }
+                // One that cannot be read is told of when it is alone.
+                let Ok(body) = command.decode::<C>() else { return Ok(None) };
+                decoded.push((command.saga, body));
+            }
+            let Some(replies) = guarded(self.service.handle_many(tx, &decoded)).await?? else {
+                return Ok(None);
+            };
+            if replies.len() != commands.len() {
+                let (asked, got) = (commands.len(), replies.len());
+                return Err(Fault::permanent(format!("{got} replies to {asked} commands")));
+            }
+            let said = |reply| Said::of::<_, C::Refusal>(Ok(reply));
+            replies.into_iter().map(said).collect::<Result<_, _>>().map(Some)
         })
     }
 }

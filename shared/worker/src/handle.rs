@@ -1,6 +1,6 @@
 //! What the author of a service writes: one method per command or event.
 
-use crate::{Fault, NotDone, Outcome, Tx};
+use crate::{Fault, ManyTx, NotDone, Outcome, Tx};
 use contracts::{Command, Event, SagaId};
 use runtime::resilience::Breaker;
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,6 +11,19 @@ pub trait Handle<C: Command>: Send + Sync + 'static {
     /// Called at most once per leg of a saga, as far as anyone can see: what it writes is kept
     /// only when it answers done. Must not reach outside the database; for that see [`Outside`].
     fn handle(&self, tx: &mut Tx<'_>, command: C) -> impl Future<Output = Outcome<C>> + Send;
+}
+
+/// Handles commands of one kind for many sagas at one go, for whoever can do so with fewer
+/// statements than one or two for each; registered with [`Worker::set_wise`](crate::Worker).
+pub trait HandleMany<C: Command>: Handle<C> {
+    /// Either does all of them and answers in their order, or none: whatever is written is undone
+    /// with `None` and with a fault, and each is handled alone then. There are at least two, and
+    /// of different sagas.
+    fn handle_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, C)],
+    ) -> impl Future<Output = Result<Option<Vec<C::Reply>>, Fault>> + Send;
 }
 
 /// Handles a command whose effect is outside the database: a gateway, a carrier, a mail server.

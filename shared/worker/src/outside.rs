@@ -3,182 +3,179 @@
 
 use crate::{
     CallKey, Fault, NotDone, Outside, Tx,
-    answered::{Answered, action_key, claims, own_key},
-    barrier::{self, Seen, Verdict},
+    answered::Answered,
+    batch,
     database::{Database, Unfinished},
+    desk,
     erased::{As, Boxed, Said, guarded},
-    savepoint,
+    phases::{self, Due, Errand, Led},
+    together::Together,
 };
-use contracts::{Command, CommandEnvelope, Leg, Outcome};
+use contracts::{Command, CommandEnvelope, Outcome};
 use runtime::{
     failpoint::{self, Instead},
     resilience::{Backoff, Breaker, BreakerState, Broken},
 };
-use sqlx::{PgConnection, PgPool};
-use std::{future::Future, time::Duration};
-use store::inbox::{self, Key};
+use std::{any::Any, sync::Arc, time::Duration};
 
 /// Calls in a row within the process, before a command goes to the delayed retry queues.
 const CALLS: u32 = 3;
-/// Transactions in a row that may be unlucky.
-const TRIES: u32 = 5;
-/// Below the server's limit on idle transactions.
-const HANDLER: Duration = Duration::from_secs(8);
 
 /// [`Outside`] for some command.
 pub(crate) trait Perform: Send + Sync {
-    fn perform<'a>(
+    /// The intent as JSON, or a refusal.
+    fn prepare<'a>(
         &'a self,
-        database: &'a Database,
+        tx: &'a mut Tx<'_>,
         command: &'a CommandEnvelope,
-    ) -> Boxed<'a, Result<Result<Answered, Fault>, Unfinished>>;
+    ) -> Boxed<'a, Result<Result<String, Said>, Fault>>;
+
+    fn call<'a>(&'a self, intent: &'a str, key: &'a CallKey) -> Boxed<'a, Result<Spoken, Fault>>;
+
+    fn record<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        command: &'a CommandEnvelope,
+        intent: &'a str,
+        spoken: &'a Spoken,
+    ) -> Boxed<'a, Result<Said, Fault>>;
 
     fn breaker(&self) -> &Breaker;
+
+    fn time_limit(&self) -> Duration;
 }
 
+/// What the other side has answered: [`Outside::Answer`] of whoever called it.
+pub(crate) type Spoken = Arc<dyn Any + Send + Sync>;
+
+/// Phases that wait for a transaction.
+pub(crate) type Errands = Together<Errand, Result<Result<Led, Fault>, Unfinished>>;
+
 impl<S: Outside<C>, C: Command> Perform for As<S, C> {
-    fn perform<'a>(
+    fn prepare<'a>(
         &'a self,
-        database: &'a Database,
+        tx: &'a mut Tx<'_>,
         command: &'a CommandEnvelope,
-    ) -> Boxed<'a, Result<Result<Answered, Fault>, Unfinished>> {
-        Box::pin(perform::<S, C>(&self.service, database, command))
+    ) -> Boxed<'a, Result<Result<String, Said>, Fault>> {
+        Box::pin(async move {
+            let body = command.decode::<C>().map_err(Fault::unreadable)?;
+            match self.service.prepare(tx, &body).await {
+                Ok(intent) => Ok(Ok(serde_json::to_string(&intent)?)),
+                Err(NotDone::Refused(refusal)) => {
+                    let body = serde_json::to_string(&refusal)?;
+                    Ok(Err(Said { outcome: Outcome::Refused, body }))
+                }
+                Err(NotDone::Fault(fault)) => Err(fault),
+            }
+        })
+    }
+
+    fn call<'a>(&'a self, intent: &'a str, key: &'a CallKey) -> Boxed<'a, Result<Spoken, Fault>> {
+        Box::pin(async move {
+            let intent: S::Intent = serde_json::from_str(intent)?;
+            Ok(Arc::new(self.service.call(&intent, key).await?) as Spoken)
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        command: &'a CommandEnvelope,
+        intent: &'a str,
+        spoken: &'a Spoken,
+    ) -> Boxed<'a, Result<Said, Fault>> {
+        Box::pin(async move {
+            let body = command.decode::<C>().map_err(Fault::unreadable)?;
+            let intent: S::Intent = serde_json::from_str(intent)?;
+            let strange = || Fault::permanent("an answer to another kind of call");
+            let answer = spoken.downcast_ref::<S::Answer>().ok_or_else(strange)?.clone();
+            Said::of(self.service.record(tx, body, intent, answer).await)
+        })
     }
 
     fn breaker(&self) -> &Breaker {
         self.service.breaker()
     }
+
+    fn time_limit(&self) -> Duration {
+        self.service.time_limit()
+    }
 }
 
-/// Where the first transaction has led.
-enum Opened {
-    Answered(Answered),
-    /// The intent, as JSON, is committed: now call.
-    Call(String),
-}
-
-async fn perform<S: Outside<C>, C: Command>(
-    service: &S,
+/// One command through its phases. The transactions are shared with whoever else needs one.
+pub(crate) async fn perform(
+    handler: &Arc<dyn Perform>,
+    errands: &Errands,
     database: &Database,
     command: &CommandEnvelope,
 ) -> Result<Result<Answered, Fault>, Unfinished> {
-    let pool = &database.pool;
-    let intent = match database.work(TRIES, || open::<S, C>(service, pool, command)).await? {
-        Ok(Opened::Call(intent)) => intent,
-        Ok(Opened::Answered(answered)) => return Ok(Ok(answered)),
+    let errand =
+        |due| Errand { command: Arc::new(command.clone()), handler: Arc::clone(handler), due };
+    let intent = match transact(errands, database, errand(Due::Prepare)).await? {
+        Ok(Led::Call(intent)) => intent,
+        Ok(Led::Answered(answered)) => return Ok(Ok(answered)),
         Err(fault) => return Ok(Err(fault)),
     };
-    let answer = match call::<S, C>(service, database, command, &intent).await? {
-        Ok(answer) => answer,
+    let spoken = match call(handler.as_ref(), database, command, &intent).await? {
+        Ok(spoken) => spoken,
         Err(fault) => return Ok(Err(fault)),
     };
     failpoint::hit_for("worker.after-call", &command.kind, command.saga).await;
-    database.work(TRIES, || record::<S, C>(service, pool, command, &intent, &answer)).await
+    let recorded = transact(errands, database, errand(Due::Record(intent, spoken))).await?;
+    Ok(recorded.and_then(|led| match led {
+        Led::Answered(answered) => Ok(answered),
+        Led::Call(_) => Err(Fault::permanent("what was recorded is to be called again")),
+    }))
 }
 
-/// Commits the intent, unless the inbox already knows the answer.
-async fn open<S: Outside<C>, C: Command>(
-    service: &S,
-    pool: &PgPool,
-    command: &CommandEnvelope,
-) -> Result<Opened, Fault> {
-    let mut transaction = pool.begin().await?;
-    let own = own_key(command);
-    let fresh = inbox::claim(&mut transaction, &claims(command)).await?;
-    // A compensation that waits here for the action's row waits for a result being recorded.
-    let own_row = match fresh.contains(&own) {
-        true => None,
-        false => Some(existing(&mut transaction, &own).await?),
-    };
-    let seen = own_row.as_ref().map(Seen::from);
-    let verdict = match command.leg {
-        Leg::Action => barrier::action(seen),
-        Leg::Compensation => {
-            let action = action_key(command);
-            let action = match fresh.contains(&action) {
-                true => None,
-                false => Some(Seen::from(&existing(&mut transaction, &action).await?)),
-            };
-            barrier::compensation(seen, action)
-        }
-    };
-    let opened = match (verdict, own_row) {
-        (Verdict::Replay, Some(row)) => Opened::Answered(Answered::again(&row)),
-        (Verdict::Resume, Some(inbox::Row { intent: Some(intent), .. })) => Opened::Call(intent),
-        (Verdict::Refuse, _) => Opened::Answered(Answered::too_late()),
-        (Verdict::NothingToUndo, _) => {
-            let answered = Answered::nothing_to_undo();
-            inbox::answer(&mut transaction, &[answered.stored(own)]).await?;
-            Opened::Answered(answered)
-        }
-        (Verdict::Settle, _) => {
-            inbox::abandon(&mut transaction, &action_key(command)).await?;
-            prepare::<S, C>(service, &mut transaction, command, own).await?
-        }
-        (Verdict::Run | Verdict::Resume | Verdict::Replay, _) => {
-            prepare::<S, C>(service, &mut transaction, command, own).await?
-        }
-    };
-    failpoint::hit_for("worker.before-commit", &command.kind, command.saga).await;
-    transaction.commit().await?;
-    Ok(opened)
+async fn transact(
+    errands: &Errands,
+    database: &Database,
+    errand: Errand,
+) -> Result<Result<Led, Fault>, Unfinished> {
+    let led = errands.ask(errand, |waiting| handle_all(database, waiting)).await;
+    led.unwrap_or(Err(Unfinished))
 }
 
-async fn prepare<S: Outside<C>, C: Command>(
-    service: &S,
-    connection: &mut PgConnection,
-    command: &CommandEnvelope,
-    own: Key,
-) -> Result<Opened, Fault> {
-    let body = command.decode::<C>().map_err(Fault::unreadable)?;
-    savepoint::open(connection).await?;
-    let mut tx = Tx::new(connection, command.saga, command.traceparent.clone());
-    let prepared = in_time(service.prepare(&mut tx, &body)).await?;
-    if !tx.into_events().is_empty() {
-        return Err(Fault::permanent("an event was published in prepare: nothing is true yet"));
-    }
-    match prepared {
-        Ok(intent) => {
-            let intent = serde_json::to_string(&intent)?;
-            inbox::intend(connection, &own, &intent).await?;
-            Ok(Opened::Call(intent))
+/// One result per errand.
+async fn handle_all(
+    database: &Database,
+    errands: Vec<Errand>,
+) -> Vec<Result<Result<Led, Fault>, Unfinished>> {
+    let commands: Vec<_> = errands.iter().map(|errand| errand.command.as_ref()).collect();
+    let mut results: Vec<_> = errands.iter().map(|_| Err(Unfinished)).collect();
+    for run in batch::runs(&commands) {
+        let together: Vec<_> = run.iter().map(|index| &errands[*index]).collect();
+        let handle = |errands| phases::handle(&database.pool, errands);
+        let Ok(led) = desk::each(database, together, handle).await else { break };
+        for (index, led) in run.into_iter().zip(led) {
+            results[index] = Ok(led);
         }
-        Err(NotDone::Refused(refusal)) => {
-            savepoint::undo(connection).await?;
-            let body = serde_json::to_string(&refusal)?;
-            let answered = Answered::new(Said { outcome: Outcome::Refused, body }, Vec::new());
-            inbox::answer(connection, &[answered.stored(own)]).await?;
-            Ok(Opened::Answered(answered))
-        }
-        Err(NotDone::Fault(fault)) => Err(fault),
     }
+    results
 }
 
 /// Asks the other side, a few times if need be. While its breaker is open the command waits, and
 /// neither the wait nor being the probe costs it anything. A command that was the probe in vain
 /// for some times is given back, so that it cannot keep the circuit open all by itself.
-async fn call<S: Outside<C>, C: Command>(
-    service: &S,
+async fn call(
+    handler: &dyn Perform,
     database: &Database,
     command: &CommandEnvelope,
     intent: &str,
-) -> Result<Result<S::Answer, Fault>, Unfinished> {
-    let intent: S::Intent = match serde_json::from_str(intent) {
-        Ok(intent) => intent,
-        Err(error) => return Ok(Err(error.into())),
-    };
+) -> Result<Result<Spoken, Fault>, Unfinished> {
     let handling = failpoint::hit_for("worker.handle", &command.kind, command.saga);
     if handling.await == Some(Instead::Fault) {
         return Ok(Err(Fault::permanent("a failpoint")));
     }
     let key = CallKey::of(command);
-    let limit = service.time_limit();
-    let breaker = service.breaker();
+    let limit = handler.time_limit();
+    let breaker = handler.breaker();
     let mut delays = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
     let (mut calls, mut probes) = (0, 0);
     loop {
         let probe = *breaker.state().borrow() != BreakerState::Closed;
-        let asked = async { guarded(service.call(&intent, &key)).await? };
+        let asked = async { guarded(handler.call(intent, &key)).await? };
         let fault = match breaker.call(limit, Fault::is_transient, asked).await {
             Ok(answer) => return Ok(Ok(answer)),
             Err(Broken::Open) => {
@@ -208,45 +205,5 @@ async fn call<S: Outside<C>, C: Command>(
             error = fault.chain(), "call is made again"
         );
         database.unless_stopped(delays.wait()).await?;
-    }
-}
-
-/// Commits what came of the call, unless it was compensated or recorded meanwhile.
-async fn record<S: Outside<C>, C: Command>(
-    service: &S,
-    pool: &PgPool,
-    command: &CommandEnvelope,
-    intent: &str,
-    answer: &S::Answer,
-) -> Result<Answered, Fault> {
-    let own = own_key(command);
-    let mut transaction = pool.begin().await?;
-    let row = inbox::lock(&mut transaction, &own).await?;
-    match (barrier::record(row.as_ref().map(Seen::from)), &row) {
-        (Verdict::Run, _) => {}
-        (Verdict::Replay, Some(row)) => return Ok(Answered::again(row)),
-        _ => return Ok(Answered::too_late()),
-    }
-    let body = command.decode::<C>().map_err(Fault::unreadable)?;
-    let intent: S::Intent = serde_json::from_str(intent)?;
-    let mut tx = Tx::new(&mut transaction, command.saga, command.traceparent.clone());
-    let outcome = in_time(service.record(&mut tx, body, intent, answer.clone())).await?;
-    let events = tx.into_events();
-    let answered = Answered::new(Said::of(outcome)?, events);
-    inbox::answer(&mut transaction, &[answered.stored(own)]).await?;
-    transaction.commit().await?;
-    Ok(answered)
-}
-
-async fn existing(connection: &mut PgConnection, key: &Key) -> Result<inbox::Row, Fault> {
-    // Deleted since it was met, as by a clean-up: begin again.
-    Ok(inbox::lock(connection, key).await?.ok_or(sqlx::Error::RowNotFound)?)
-}
-
-/// The transaction that the handler works in is dropped when it takes too long.
-async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
-    match tokio::time::timeout(HANDLER, guarded(work)).await {
-        Ok(result) => result,
-        Err(_) => Err(Fault::transient("the handler took too long")),
     }
 }

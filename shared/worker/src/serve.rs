@@ -2,7 +2,7 @@
 
 use crate::{
     Context, Error, Settings, commands::Commands, database::Database, desk::Desk, events::Events,
-    series::SERIES, worker::Routes,
+    series::SERIES, together::Together, worker::Routes,
 };
 use axum::Router;
 use messaging::{Amqp, Consumer, Publisher, Topology, command_queue, event_queue};
@@ -137,6 +137,7 @@ impl Queues {
                 publisher: publisher.clone(),
                 shutdown: shutdown.clone(),
                 settings: settings.clone(),
+                leaving: Together::default(),
             };
             consumers.spawn(Arc::new(commands).run(consume(command_queue(name))));
         }

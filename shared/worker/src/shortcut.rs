@@ -4,15 +4,17 @@
 //! the careful way.
 
 use crate::{
-    Fault, Tx,
+    Fault, ManyTx, Tx,
     answered::{Answered, claims, own_key},
     barrier::Verdict,
     batch::{HANDLER, Item, TURN, verdict},
+    erased::SetWise,
     outcome::Nature,
 };
-use contracts::Outcome;
+use contracts::{CommandEnvelope, EventEnvelope, Outcome, SagaId};
 use runtime::failpoint;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use store::inbox::{self, Answer};
 
 /// How a try ended.
@@ -96,18 +98,28 @@ async fn in_transaction(
     if !all_to_be_called(connection, items).await? {
         return other;
     }
-    let mut answered = Vec::with_capacity(items.len());
+    let mut answered: Vec<Option<Answered>> = vec![None; items.len()];
+    if let Some(answer) = answered.first_mut() {
+        *answer = first.take();
+    }
+    for (handler, places) in at_one_go(items, &answered) {
+        let commands: Vec<_> = places.iter().map(|place| items[*place].command).collect();
+        let Some(done) = call_many(connection, handler, &commands).await? else { return other };
+        for (place, done) in places.into_iter().zip(done) {
+            answered[place] = Some(done);
+        }
+    }
     for (place, item) in items.iter().enumerate() {
-        if let Some(known) = first.take() {
-            answered.push(known);
+        if answered[place].is_some() {
             continue;
         }
         match call(connection, *item).await? {
-            Ok(done) if done.outcome == Outcome::Done => answered.push(done),
+            Ok(done) if done.outcome == Outcome::Done => answered[place] = Some(done),
             said if place == 0 => return Ok(Ended::Undone(Why::First(said))),
             _ => return other,
         }
     }
+    let answered: Vec<Answered> = answered.into_iter().flatten().collect();
     let stored = |(item, done): (&Item<'_>, &Answered)| done.stored(own_key(item.command));
     let answers: Vec<Answer> = items.iter().zip(&answered).map(stored).collect();
     match inbox::add(connection, &answers).await {
@@ -146,6 +158,52 @@ async fn call(
         // A statement may still be on its way: this connection is in no state to go on with.
         Err(_) => Err(Fault::transient("the handler took too long")),
     }
+}
+
+/// The handlers for many of a kind, each with the places of its commands: those that are not
+/// answered yet, of which there are two at least, and of different sagas.
+fn at_one_go<'a>(
+    items: &[Item<'a>],
+    answered: &[Option<Answered>],
+) -> Vec<(&'a dyn SetWise, Vec<usize>)> {
+    let mut kinds: BTreeMap<&str, (&dyn SetWise, Vec<usize>)> = BTreeMap::new();
+    let mut sagas = HashSet::new();
+    for (place, item) in items.iter().enumerate() {
+        let Item { command, many: Some(handler), .. } = item else { continue };
+        if answered[place].is_none() && sagas.insert((command.kind.as_str(), command.saga)) {
+            kinds.entry(&command.kind).or_insert((*handler, Vec::new())).1.push(place);
+        }
+    }
+    kinds.into_values().filter(|(_, places)| places.len() > 1).collect()
+}
+
+/// `None` when each of them has to be handled alone.
+async fn call_many(
+    connection: &mut PgConnection,
+    handler: &dyn SetWise,
+    commands: &[&CommandEnvelope],
+) -> Result<Option<Vec<Answered>>, Fault> {
+    let mut tx = ManyTx::new(connection);
+    let said = tokio::time::timeout(HANDLER, handler.handle_many(&mut tx, commands)).await;
+    let events = tx.into_events();
+    let said = match said {
+        Ok(Ok(Some(said))) => said,
+        Ok(Ok(None)) => return Ok(None),
+        Ok(Err(fault)) => return careful(fault).map(|_| None),
+        Err(_) => return Err(Fault::transient("the handler took too long")),
+    };
+    let mut told: HashMap<SagaId, Vec<EventEnvelope>> = HashMap::new();
+    for event in events {
+        told.entry(event.saga).or_default().push(event);
+    }
+    let answered = commands.iter().zip(said).map(|(command, said)| {
+        let mut events = told.remove(&command.saga).unwrap_or_default();
+        for event in &mut events {
+            event.traceparent.clone_from(&command.traceparent);
+        }
+        Answered::new(said, events)
+    });
+    Ok(Some(answered.collect()))
 }
 
 /// What is somebody's fault goes on; what is nobody's is tried again from the beginning.

@@ -2,9 +2,9 @@
 //! broker, for its tests.
 
 use crate::{
-    Answered, Fault, Worker, batch,
+    Answered, Fault, Worker,
     database::Database,
-    desk::{self, Desk, Entry},
+    desk::{self, Desk},
     listen,
 };
 use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, ReplyEnvelope, SagaId};
@@ -42,13 +42,7 @@ impl<S: Send + Sync + 'static> Bench<S> {
         &'a self,
         commands: &'a [CommandEnvelope],
     ) -> Vec<Result<Answered, Fault>> {
-        let item = |command: &'a CommandEnvelope| match self.desk.entry(&command.kind) {
-            Some(Entry::Database(handler)) => {
-                Some(batch::Item { command, handler: handler.as_ref() })
-            }
-            Some(Entry::Outside(_)) | None => None,
-        };
-        let items: Vec<_> = commands.iter().filter_map(item).collect();
+        let items: Vec<_> = commands.iter().filter_map(|command| self.desk.item(command)).collect();
         desk::answer_all(&self.database, &items).await.unwrap_or_default()
     }
 

@@ -44,3 +44,31 @@ impl<'c> Tx<'c> {
         self.events
     }
 }
+
+/// The open transaction of many commands at one go; otherwise as [`Tx`].
+#[derive(Debug)]
+pub struct ManyTx<'c> {
+    connection: &'c mut PgConnection,
+    events: Vec<EventEnvelope>,
+}
+
+impl<'c> ManyTx<'c> {
+    pub(crate) fn new(connection: &'c mut PgConnection) -> Self {
+        ManyTx { connection, events: Vec::new() }
+    }
+
+    /// As [`Tx::sql`].
+    pub fn sql(&mut self) -> &mut PgConnection {
+        self.connection
+    }
+
+    /// As [`Tx::publish`]; `saga` is one of those at hand.
+    pub fn publish<E: Event>(&mut self, saga: SagaId, event: &E) -> Result<(), Fault> {
+        self.events.push(EventEnvelope::of(saga, event)?);
+        Ok(())
+    }
+
+    pub(crate) fn into_events(self) -> Vec<EventEnvelope> {
+        self.events
+    }
+}

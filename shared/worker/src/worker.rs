@@ -1,5 +1,5 @@
 use crate::{
-    Context, Handle, Listen, Outside, Settings,
+    Context, Handle, HandleMany, Listen, Outside, Settings,
     desk::Desk,
     serve::{self, Service},
 };
@@ -93,6 +93,16 @@ impl<S: Send + Sync + 'static> Worker<S> {
         S: Handle<C>,
     {
         self.desk.handle::<S, C>(&self.service);
+        self
+    }
+
+    /// Commands of this kind, which are registered besides, may be handled many at one go.
+    #[must_use]
+    pub fn set_wise<C: Command>(mut self) -> Self
+    where
+        S: HandleMany<C>,
+    {
+        self.desk.handle_many::<S, C>(&self.service);
         self
     }
 

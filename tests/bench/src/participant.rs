@@ -1,18 +1,21 @@
 //! The participants that are measured: one row each, through the worker SDK as any service.
 
 use crate::saga::{Authorise, Goods, Notify, Release, Reserve, Ship, Void};
+use contracts::SagaId;
 use sqlx::migrate::Migrator;
-use worker::{Handle, NotDone, Outcome, Tx, Worker};
+use worker::{Fault, Handle, HandleMany, ManyTx, NotDone, Outcome, Tx, Worker};
 
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// A participant by its name.
 pub async fn run(name: &str) -> anyhow::Result<()> {
     let ended = match name {
-        "reserve" => Worker::new("reserve", Clerk).pair::<Reserve, Release>(),
-        "authorise" => Worker::new("authorise", Clerk).pair::<Authorise, Void>(),
-        "ship" => Worker::new("ship", Clerk).retriable::<Ship>(),
-        "notify" => Worker::new("notify", Clerk).retriable::<Notify>(),
+        "reserve" => Worker::new("reserve", Clerk).pair::<Reserve, Release>().set_wise::<Reserve>(),
+        "authorise" => {
+            Worker::new("authorise", Clerk).pair::<Authorise, Void>().set_wise::<Authorise>()
+        }
+        "ship" => Worker::new("ship", Clerk).retriable::<Ship>().set_wise::<Ship>(),
+        "notify" => Worker::new("notify", Clerk).retriable::<Notify>().set_wise::<Notify>(),
         other => anyhow::bail!("there is no participant {other:?}"),
     }
     .migrations(&MIGRATOR)
@@ -33,6 +36,19 @@ async fn write(tx: &mut Tx<'_>, goods: &Goods) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// One statement for all of them.
+async fn write_many(
+    tx: &mut ManyTx<'_>,
+    goods: Vec<(SagaId, Goods)>,
+) -> Result<Option<Vec<Goods>>, Fault> {
+    sqlx::query("INSERT INTO effect (saga_id, amount) SELECT * FROM unnest($1::uuid[], $2::int[])")
+        .bind(goods.iter().map(|(saga, _)| saga.0).collect::<Vec<_>>())
+        .bind(goods.iter().map(|(_, goods)| goods.amount).collect::<Vec<_>>())
+        .execute(tx.sql())
+        .await?;
+    Ok(Some(goods.into_iter().map(|(_, goods)| goods).collect()))
+}
+
 async fn undo(tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
     let saga = tx.saga().0;
     sqlx::query("UPDATE effect SET undone = true WHERE saga_id = $1")
@@ -48,6 +64,18 @@ macro_rules! acts {
             async fn handle(&self, tx: &mut Tx<'_>, command: $command) -> Outcome<$command> {
                 write(tx, &command.goods).await?;
                 Ok(command.goods)
+            }
+        }
+
+        impl HandleMany<$command> for Clerk {
+            async fn handle_many(
+                &self,
+                tx: &mut ManyTx<'_>,
+                commands: &[(SagaId, $command)],
+            ) -> Result<Option<Vec<Goods>>, Fault> {
+                let goods: Vec<_> =
+                    commands.iter().map(|(saga, command)| (*saga, command.goods.clone())).collect();
+                write_many(tx, goods).await
             }
         }
     )*};
@@ -74,5 +102,19 @@ impl Handle<Ship> for Clerk {
         }
         write(tx, &command.goods).await?;
         Ok(command.goods)
+    }
+}
+
+impl HandleMany<Ship> for Clerk {
+    async fn handle_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, Ship)],
+    ) -> Result<Option<Vec<Goods>>, Fault> {
+        if commands.iter().any(|(_, command)| command.goods.unshippable) {
+            return Ok(None);
+        }
+        let goods = commands.iter().map(|(saga, command)| (*saga, command.goods.clone()));
+        write_many(tx, goods.collect()).await
     }
 }

@@ -26,7 +26,8 @@ pub enum Letter {
     Start(Rc<StartEnvelope>),
     /// With the number of retry queues that it has been through.
     Command(Rc<CommandEnvelope>, u32),
-    Reply(Rc<ReplyEnvelope>),
+    /// Whether it was handed out before.
+    Reply(Rc<ReplyEnvelope>, bool),
     /// Tells of an effect, or of its undoing.
     Event(LegKey),
     /// What no retry helps.
@@ -112,6 +113,10 @@ impl Broker {
 
     fn give_back(&mut self, tag: Tag, upset: &mut Upset) {
         let Some(Unacked { queue, letter, .. }) = self.unacked.remove(&tag) else { return };
+        let letter = match letter {
+            Letter::Reply(reply, _) => Letter::Reply(reply, true),
+            letter => letter,
+        };
         upset.redelivered += 1;
         upset.queues.push(queue);
         self.queues.entry(queue).or_default().push_front(letter);

@@ -180,7 +180,9 @@ impl World {
                 (Occurrence::Ask(Ask { wanted: Wanted::Resume, .. }), Verdict::Moved) => {
                     Fault::Resumed
                 }
-                (Occurrence::Reply(_), Verdict::Ignored(_)) => Fault::StaleAnswer,
+                (Occurrence::Reply(_) | Occurrence::ReplyAgain(_), Verdict::Ignored(_)) => {
+                    Fault::StaleAnswer
+                }
                 (Occurrence::Start(_), Verdict::AlreadyStarted) => Fault::StartedTwice,
                 (
                     _,

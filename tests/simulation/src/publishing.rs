@@ -178,7 +178,8 @@ impl World {
             tags.push(delivery.tag);
             batch.push(match delivery.letter {
                 Letter::Start(start) => Occurrence::Start((*start).clone()),
-                Letter::Reply(reply) => Occurrence::Reply((*reply).clone()),
+                Letter::Reply(reply, false) => Occurrence::Reply((*reply).clone()),
+                Letter::Reply(reply, true) => Occurrence::ReplyAgain((*reply).clone()),
                 Letter::Command(..) | Letter::Event(_) | Letter::Dead => continue,
             });
         }

@@ -245,7 +245,7 @@ impl World {
         self.tell(job.key.saga, || format!("answered: {} {outcome}", job.command.message_id()));
         let body = body(&job.command.kind, job.key.leg, outcome);
         let reply = ReplyEnvelope::to(&job.command, outcome, body);
-        let mut letters = vec![(Queue::Replies, Letter::Reply(reply.into()))];
+        let mut letters = vec![(Queue::Replies, Letter::Reply(reply.into(), false))];
         if outcome == Outcome::Done {
             letters.push((Queue::Events, Letter::Event(job.key)));
         }

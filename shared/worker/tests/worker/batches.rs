@@ -1,9 +1,9 @@
-use crate::shop::{Mood, STEP, bench, give_back, inbox_rows, left, saga, take, worker};
+use crate::shop::{self, Mood, STEP, Take, bench, give_back, inbox_rows, left, saga, take, worker};
 use contracts::{
     CommandEnvelope, Leg,
     Outcome::{Done, Refused},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::atomic::Ordering::SeqCst};
 use worker::testing::{Bench, envelope};
 
 fn action(mood: Mood) -> anyhow::Result<CommandEnvelope> {
@@ -51,6 +51,44 @@ async fn each_command_of_a_batch_fares_as_if_it_were_alone() -> anyhow::Result<(
     }
     assert_eq!(left(database.pool()).await?, 97);
     assert_eq!(inbox_rows(database.pool()).await?, 4, "faults leave no row");
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_at_one_go_are_answered_like_each_alone_and_known_when_they_come_again()
+-> anyhow::Result<()> {
+    let database = shop::database(1000).await?;
+    let bench = Bench::of(worker().set_wise::<Take>(), database.pool().clone());
+    let commands = (0..100).map(|_| action(Mood::Fine)).collect::<Result<Vec<_>, _>>()?;
+    let mut bodies = HashSet::new();
+    for duplicate in [false, true] {
+        let results = bench.handle_all(&commands).await;
+        assert_eq!(results.len(), commands.len());
+        for (result, command) in results.into_iter().zip(&commands) {
+            let answered = result?;
+            assert_eq!((answered.outcome, answered.duplicate), (Done, duplicate));
+            let told: Vec<_> = answered.events.iter().map(|event| event.saga).collect();
+            assert_eq!(told, [command.saga], "each tells its own event");
+            bodies.insert(answered.body);
+        }
+        assert_eq!(bodies.len(), 100, "and has its own answer");
+    }
+    assert_eq!(bench.service.calls.load(SeqCst), 0, "none was handled alone");
+    assert_eq!(left(database.pool()).await?, 900);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_at_one_go_leaves_nothing_and_is_handled_one_by_one()
+-> anyhow::Result<()> {
+    let database = shop::database(3).await?;
+    let bench = Bench::of(worker().set_wise::<Take>(), database.pool().clone());
+    let moods = [Mood::Fine, Mood::Fault, Mood::Fine, Mood::RefuseAfterWriting, Mood::Fine];
+    let commands = moods.into_iter().map(action).collect::<Result<Vec<_>, _>>()?;
+    let results = bench.handle_all(&commands).await;
+    let outcomes: Vec<_> = results.into_iter().map(|it| it.ok().map(|it| it.outcome)).collect();
+    assert_eq!(outcomes, [Some(Done), None, Some(Done), Some(Refused), Some(Done)]);
+    assert_eq!(left(database.pool()).await?, 0);
     Ok(())
 }
 

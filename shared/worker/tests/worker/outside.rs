@@ -1,11 +1,12 @@
 use crate::{
     shop::saga,
-    till::{Authorise, Gate, STEP, Till, Void, bench, recorded},
+    till::{Authorise, FORGOTTEN, Gate, STEP, Till, Void, bench, recorded},
 };
 use contracts::{
     Outcome::{Done, Refused},
     SagaId,
 };
+use futures_util::future::join_all;
 use std::sync::{Arc, atomic::Ordering::SeqCst};
 use testkit::{PATIENCE, eventually};
 use worker::testing::Bench;
@@ -147,5 +148,58 @@ async fn a_compensation_without_an_action_calls_nobody_and_bars_the_action() -> 
     assert_eq!(bench.undo(saga, STEP, &Void {}).await?.outcome, Done);
     assert_eq!(bench.act(saga, STEP, &TEN).await?.outcome, Refused);
     assert!(bench.service.gateway.keys.lock().unwrap().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_asked_at_one_time_shares_its_transactions() -> anyhow::Result<()> {
+    let (database, bench) = bench().await?;
+    let answers = join_all((0..40).map(|_| bench.act(saga(), STEP, &TEN))).await;
+    for answer in answers {
+        assert_eq!(answer?.outcome, Done);
+    }
+    assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (400, 40));
+    // The first comes alone; what the others want meanwhile is done at one go, and so on.
+    let commits: i64 = sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM inbox")
+        .fetch_one(database.pool())
+        .await?;
+    assert!(commits <= 10, "{commits} transactions have recorded 40 results");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_of_those_that_share_a_transaction_fares_as_if_it_were_alone() -> anyhow::Result<()> {
+    let (database, bench) = bench().await?;
+    let amounts = [10, 0, 13, FORGOTTEN, 10, 0, 13, FORGOTTEN, 10];
+    let commands = amounts.map(|amount| Authorise { amount });
+    let sagas = amounts.map(|_| saga());
+    for round in 0..2 {
+        let asked = sagas.iter().zip(&commands).map(|(saga, it)| bench.act(*saga, STEP, it));
+        for (answer, amount) in join_all(asked).await.into_iter().zip(amounts) {
+            let answer = answer.ok().map(|it| (it.outcome, it.duplicate));
+            let expected = match amount {
+                0 | 13 => Some((Refused, round > 0)),
+                FORGOTTEN => None,
+                _ => Some((Done, round > 0)),
+            };
+            assert_eq!(answer, expected, "{amount} in round {round}");
+        }
+        // What was noted with a no stays; what faulted left nothing but its intent.
+        assert_eq!(recorded(database.pool()).await?, 5);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_action_and_its_compensation_at_one_time_leave_no_money_set_aside() -> anyhow::Result<()>
+{
+    let (database, bench) = bench().await?;
+    let sagas: Vec<_> = (0..20).map(|_| saga()).collect();
+    let acts = join_all(sagas.iter().map(|saga| bench.act(*saga, STEP, &TEN)));
+    let undos = join_all(sagas.iter().map(|saga| bench.undo(*saga, STEP, &Void {})));
+    let (acts, undos) = tokio::join!(acts, undos);
+    assert!(acts.into_iter().all(|it| it.is_ok()));
+    assert!(undos.into_iter().all(|it| it.is_ok_and(|it| it.outcome == Done)));
+    assert_eq!((bench.service.gateway.set_aside(), recorded(database.pool()).await?), (0, 0));
     Ok(())
 }

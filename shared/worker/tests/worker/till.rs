@@ -19,6 +19,8 @@ use worker::{
 };
 
 pub(crate) const STEP: &str = "authorise";
+/// An amount that is written down, and then faults.
+pub(crate) const FORGOTTEN: i64 = 14;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Authorise {
@@ -171,9 +173,10 @@ impl Outside<Authorise> for Till {
             .bind(amount)
             .execute(tx.sql())
             .await?;
-        match authorised && amount != 13 {
-            true => Ok(()),
-            false => Err(Refused("declined".to_owned())),
+        match (authorised, amount) {
+            (false, _) | (true, 13) => Err(Refused("declined".to_owned())),
+            (true, FORGOTTEN) => Err(Fault::permanent("written and then forgotten").into()),
+            (true, _) => Ok(()),
         }
     }
 
