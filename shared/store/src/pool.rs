@@ -12,6 +12,8 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(300);
 /// A connection that was idle for longer is tried before it is used.
 const FRESH: Duration = Duration::from_secs(1);
+/// For a connection that was idle to say that it is alive.
+const ALIVE: Duration = Duration::from_secs(1);
 /// For a connection that comes back to say that it is alive, and to roll back what was left open.
 const BACK: Duration = Duration::from_secs(5);
 
@@ -41,10 +43,13 @@ pub fn pool(url: &Redacted, app: &str) -> Result<PgPool, Error> {
         .test_before_acquire(false)
         .before_acquire(|connection, of| {
             Box::pin(async move {
-                if of.idle_for > FRESH {
-                    connection.ping().await?;
+                if of.idle_for <= FRESH {
+                    return Ok(true);
                 }
-                Ok(true)
+                // A dead one must not use up the time that there is for finding a living one.
+                timeout(ALIVE, connection.ping())
+                    .await
+                    .map_or(Ok(false), |alive| alive.map(|()| true))
             })
         })
         // Otherwise it is asked without a limit, holding its place in the pool: a database that

@@ -105,11 +105,20 @@ impl Shared {
         }
         let Ok(server) = TcpStream::connect(&self.server).await else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        // A connection that lost a byte in one direction can be continued in neither.
+        // A connection that lost a byte in one direction can be continued in neither, and neither end
+        // hears that the other one is gone.
         let broken = AtomicBool::new(false);
+        let up = self.flow(&client, &server, true, &broken);
+        let down = self.flow(&server, &client, false, &broken);
+        let both = async {
+            tokio::pin!(up, down);
+            tokio::select! {
+                () = &mut up => if broken.load(Ordering::SeqCst) { down.await },
+                () = &mut down => if broken.load(Ordering::SeqCst) { up.await },
+            }
+        };
         tokio::select! {
-            () = self.flow(&client, &server, true, &broken) => {}
-            () = self.flow(&server, &client, false, &broken) => {}
+            () = both => {}
             _ = cuts.changed() => {
                 self.touched.fetch_add(1, Ordering::SeqCst);
                 let _ = (client.set_zero_linger(), server.set_zero_linger());

@@ -14,7 +14,7 @@ use crate::{
     timeline::Strike,
     verdict::{Outcome, Rest},
 };
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use futures_util::future::join_all;
 use std::{
     collections::BTreeSet,
@@ -29,7 +29,9 @@ use uuid::Uuid;
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long everything may take to come to rest once all is healed and no order comes in.
 const REST: Duration = Duration::from_secs(150);
-/// For the first orders to end, and for the last ones to be answered.
+/// For the first orders to end.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// For the last ones to be answered.
 const ORDERS: Duration = Duration::from_secs(60);
 /// Over which the pace is taken before anything is broken.
 const CALM: Duration = Duration::from_secs(3);
@@ -86,7 +88,7 @@ impl Campaign {
     ) -> Result<Outcome> {
         let mut random = Random::new(seed);
         let load = self.load(&mut random);
-        let (began, pace) = self.calm().await?;
+        let (began, pace) = self.calm(&load).await?;
         let mut strikes = Vec::new();
         for round in 0..scenario.rounds {
             let fault = scenario.fault(&mut random, round, self.settings.instances);
@@ -107,7 +109,7 @@ impl Campaign {
         let longest = deadline.saturating_duration_since(Instant::now()) / mix::SHARE;
         let mut mix = mix::Mix::new(random.fork(), self.needs, self.settings.instances, longest);
         let load = self.load(&mut random);
-        let (began, pace) = self.calm().await?;
+        let (began, pace) = self.calm(&load).await?;
         let mut strikes = Vec::new();
         while Instant::now() < deadline {
             let (blows, apart) = mix.next();
@@ -126,7 +128,7 @@ impl Campaign {
         tell: &dyn Fn(&Strike),
     ) -> Result<Outcome> {
         let load = self.load(&mut Random::new(seed));
-        let (began, pace) = self.calm().await?;
+        let (began, pace) = self.calm(&load).await?;
         let mut strikes = Vec::new();
         for blow in blows {
             let blow = std::slice::from_ref(blow);
@@ -140,10 +142,18 @@ impl Campaign {
     }
 
     /// Until orders end steadily; since when they are placed, and how fast they end.
-    async fn calm(&self) -> Result<(Instant, f64)> {
+    async fn calm(&self, load: &Load) -> Result<(Instant, f64)> {
         let began = Instant::now();
-        let some = self.pace.recovered(began, f64::from(self.settings.rate) / 2.0, ORDERS).await;
-        some.context("orders do not end, before anything is broken")?;
+        let some = f64::from(self.settings.rate) * LEAST;
+        if self.pace.recovered(began, some, PATIENCE).await.is_none() {
+            let (accepted, pace) = (load.accepted(), self.pace.now(CALM));
+            let ready = self.ground.wait_all_ready(CALM).await;
+            let open = quiescence::open(&self.ground).await.unwrap_or_default();
+            bail!(
+                "before anything is broken, {accepted} orders are accepted and {pace:.1} a second end; \
+                 ready: {ready:?}\n{open}"
+            );
+        }
         sleep(CALM).await;
         let rate = f64::from(self.settings.rate);
         Ok((began, self.pace.now(CALM).clamp(rate * LEAST, rate)))

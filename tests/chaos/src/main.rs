@@ -109,7 +109,7 @@ impl Run {
         let settings = Settings { target, instances, rate: self.rate };
         let seed = self.seed.unwrap_or_else(Random::seed_of_now);
         say(&format!("seed {seed}, {} orders a second, {instances} of each service\n", self.rate));
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut complete) = (Vec::new(), true);
         if self.scenarios == ["random"] {
             let local = target == Target::Local;
             let clocks = local && chaos::ground::can_move_clocks();
@@ -140,14 +140,24 @@ impl Run {
                 let mut campaign = Campaign::start(settings, needs).await?;
                 for scenario in chosen {
                     say(&format!("\n{}: {}\n", scenario.name, scenario.hypothesis));
-                    let outcome = campaign.scenario(scenario, seed, &tell).await?;
-                    conclude(&campaign, outcome, &mut outcomes).await?;
+                    match campaign.scenario(scenario, seed, &tell).await {
+                        Ok(outcome) => conclude(&campaign, outcome, &mut outcomes).await?,
+                        // The others may still tell something.
+                        Err(error) => {
+                            say(&format!("{} could not be run: {error:#}\n", scenario.name));
+                            complete = false;
+                        }
+                    }
                 }
                 campaign.close().await;
             }
         }
         say(&format!("\n{}", table(&outcomes)));
-        let (verdict, took) = (Verdict::of_all(&outcomes), began.elapsed().as_secs());
+        let mut verdict = Verdict::of_all(&outcomes);
+        if verdict == Verdict::Passed && !complete {
+            verdict = Verdict::Inconclusive;
+        }
+        let took = began.elapsed().as_secs();
         say(&format!("{} in {took} s; seed {seed}\n", verdict.as_str()));
         Ok(verdict.exit_code())
     }
