@@ -88,7 +88,8 @@ async fn exactly_what_ended_long_enough_ago_is_removed_a_batch_at_a_time() -> Re
     assert_eq!(batches, [10, 10, 5]);
     assert_eq!(there(pool).await?, (20, 60, 25));
     let mut left: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM saga").fetch_all(pool).await?;
-    (left.sort_unstable(), kept.sort_unstable());
+    left.sort_unstable();
+    kept.sort_unstable();
     assert_eq!(left, kept);
     let lines = "SELECT count(*) FROM saga_event WHERE saga_id = ANY($1)";
     let of_old: i64 = sqlx::query_scalar(lines).bind(&old).fetch_one(pool).await?;

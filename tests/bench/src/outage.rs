@@ -21,8 +21,8 @@ use time::OffsetDateTime;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use uuid::Uuid;
 
-/// Sagas a second, before, during and after.
-const RATE: usize = 300;
+/// Sagas a second, before, during and after: half of what the machine can do now, and no more.
+const MOST: f64 = 300.0;
 /// Before it, to know what is usual.
 const CALM: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
@@ -34,31 +34,35 @@ const PATIENCE: u32 = 12;
 /// An outage of so many seconds, twice.
 pub async fn run(instances: &Instances, seconds: u64, tell: impl Fn(&str)) -> Result<Row> {
     let mut row = Row { name: "outage", loads: Vec::new(), peaks: [0.0; 3], notes: Vec::new() };
+    let mut rate = None;
     for (name, load, window) in
         [("outage_off", "admission off", Some("0")), ("outage_on", "admission on", None)]
     {
         tell(&format!("{load}: starting"));
         let env: Vec<_> = window.map(|window| ("SAGA_IN_FLIGHT", window)).into_iter().collect();
         let stack = FourSteps::named(instances, name, &env).await?;
-        stack.load.saturated(2_000, 300, Duration::from_secs(5)).await?;
+        let warm = stack.load.saturated(4_000, 1_000, Duration::from_secs(8)).await?;
         stack.load.analyse().await?;
+        // The same for both.
+        let rate = *rate.get_or_insert((warm.rate / 2.0).min(MOST) as usize);
         tell(&format!("{load}: {seconds} s without the second worker"));
-        let (measured, note) = one(&stack, Duration::from_secs(seconds)).await?;
+        let (measured, note) = one(&stack, rate, Duration::from_secs(seconds)).await?;
         stack.verify().await?;
-        row.loads.push((format!("{load}, {RATE}/s"), measured));
+        row.loads.push((format!("{load}, {rate}/s"), measured));
         row.notes.push(format!("{load}: {note}"));
         row.peaks = stack.load.meter.peaks();
     }
     Ok(row)
 }
 
-async fn one(stack: &FourSteps, outage: Duration) -> Result<(Measured, String)> {
+async fn one(stack: &FourSteps, rate: usize, outage: Duration) -> Result<(Measured, String)> {
     let load = &stack.load;
     let before = load.ended().await?;
     let begun = load.meter.begin().await?;
     let offered = Arc::new(AtomicUsize::new(0));
     let (stop, stopped) = watch::channel(false);
-    let offering = tokio::spawn(offer(Arc::clone(&load.offer), Arc::clone(&offered), stopped));
+    let offering =
+        tokio::spawn(offer(Arc::clone(&load.offer), rate, Arc::clone(&offered), stopped));
     let backlog = async || -> Result<usize> {
         let offered = offered.load(Ordering::Relaxed);
         Ok(offered.saturating_sub(load.ended().await? - before))
@@ -119,6 +123,7 @@ async fn one(stack: &FourSteps, outage: Duration) -> Result<(Measured, String)> 
 /// Offers at the steady rate until told to stop; each saga with the time at which it was due.
 async fn offer(
     starts: Arc<Starts>,
+    rate: usize,
     offered: Arc<AtomicUsize>,
     stopped: watch::Receiver<bool>,
 ) -> Result<HashMap<Uuid, OffsetDateTime>> {
@@ -126,7 +131,7 @@ async fn offer(
     let mut tasks = JoinSet::new();
     let mut sent = 0;
     while !*stopped.borrow() {
-        let due = (start.elapsed().as_secs_f64() * RATE as f64) as usize + 1;
+        let due = (start.elapsed().as_secs_f64() * rate as f64) as usize + 1;
         let (first, count) = (sent, due - sent);
         if count > 0 {
             let starts = Arc::clone(&starts);
@@ -140,7 +145,7 @@ async fn offer(
     while let Some(done) = tasks.join_next().await {
         let (first, begun) = done?;
         all.extend(begun?.into_iter().zip(first..).map(|((id, _), place)| {
-            (id, clock + Duration::from_secs_f64(place as f64 / RATE as f64))
+            (id, clock + Duration::from_secs_f64(place as f64 / rate as f64))
         }));
     }
     Ok(all)
