@@ -46,7 +46,8 @@ class Page {
   }
 
   get width() {
-    return main.clientWidth;
+    const { paddingLeft, paddingRight } = getComputedStyle(main);
+    return main.clientWidth - Number.parseFloat(paddingLeft) - Number.parseFloat(paddingRight);
   }
 
   leave() {

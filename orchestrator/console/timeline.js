@@ -148,7 +148,7 @@ export function timeline(saga, width, now, wish) {
   }
   const grid = ticks(told, stretched, x).map((at) => svg("g", { class: "tick" },
     svg("path", { d: `M${x(at).toFixed(1)} ${top - 6}V${y}` }),
-    svg("text", { x: x(at), y: top - 12 }, at === told.began ? "0" : lasting(at - told.began))));
+    svg("text", { x: Math.min(x(at), width - 34), y: top - 12 }, at === told.began ? "0" : lasting(at - told.began))));
   const marks = told.marks.map(({ at, text }) => svg("g", { class: "mark" },
     svg("path", { d: `M${x(at).toFixed(1)} ${top - 8}V${y + 4}` }),
     svg("text", { x: Math.min(Math.max(x(at), gutter + 40), width - 60), y: y + 16 }, text)));

@@ -7,6 +7,8 @@ mod counts;
 pub mod dead_letters;
 mod definitions;
 pub mod document;
+mod events;
+mod explain;
 mod filter;
 mod list;
 pub(crate) mod schema;
@@ -25,11 +27,17 @@ pub struct Desk {
     pub engine: Engine,
     pub sender: Sender,
     counts: counts::Recent,
+    listeners: events::Listeners,
 }
 
 impl Desk {
     pub fn new(engine: Engine, sender: Sender) -> Self {
-        Desk { engine, sender, counts: counts::Recent::default() }
+        Desk {
+            engine,
+            sender,
+            counts: counts::Recent::default(),
+            listeners: events::Listeners::default(),
+        }
     }
 }
 
@@ -50,6 +58,9 @@ fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(counts::counts))
         .routes(routes!(bulk::bulk))
         .routes(routes!(view::saga))
+        .routes(routes!(explain::explain))
+        .routes(routes!(events::one))
+        .routes(routes!(events::all))
         .routes(routes!(verbs::cancel))
         .routes(routes!(verbs::resume))
         .routes(routes!(verbs::retry))

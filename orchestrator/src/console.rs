@@ -130,7 +130,14 @@ mod tests {
 
     #[test]
     fn data_never_becomes_markup_or_code() {
-        let ways = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("];
+        let ways = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "Function(",
+        ];
         for (name, kind, text) in FILES.iter().filter(|(_, kind, _)| *kind != STYLE) {
             for way in ways {
                 assert!(!text.contains(way), "{name} uses {way}");

@@ -156,7 +156,13 @@ fn waking(state: Option<&State>, told: &Told) -> &'static str {
     if resting { "rested" } else { "timed-out" }
 }
 
-fn then(plan: &Plan, before: Option<&State>, moved: &Moved, attempts: &mut Attempts) -> Vec<Then> {
+/// What a move leads to; counts what is sent.
+pub fn then(
+    plan: &Plan,
+    before: Option<&State>,
+    moved: &Moved,
+    attempts: &mut Attempts,
+) -> Vec<Then> {
     let mut then = Vec::new();
     for effect in &moved.effects {
         then.push(match *effect {

@@ -4,13 +4,16 @@ use crate::{
     answer::{list, text},
     everywhere::{Everywhere, Exit},
     moment::relative,
-    table::{Cell, Column, Table},
+    table::{Cell, Column, Table, cut},
     terminal::{Colour, Paint, width},
 };
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
+
+/// The letters of an id.
+const ID: usize = 36;
 
 #[derive(Args)]
 pub struct AuditTrail {
@@ -44,21 +47,24 @@ fn listed(trail: &Value) -> String {
         Column::word("WHEN", 0),
         Column::word("BY", 1),
         Column::word("VERB", 0),
-        Column::word("ABOUT", 3),
+        Column::word("TAKEN", 0),
+        Column::word("ABOUT", 2),
         Column::text("REASON", 0),
-        Column::text("OUTCOME", 2),
+        Column::text("OUTCOME", 3).least(24),
     ]);
     for one in list(&trail["items"]) {
-        let about =
-            ["saga_id", "dead_letter", "filter"].into_iter().find(|name| !one[name].is_null());
-        let colour = if one["accepted"] == false { Colour::Bad } else { Colour::Plain };
+        let taken = match one["accepted"] == true {
+            true => Cell::coloured("yes", Colour::Good),
+            false => Cell::coloured("no", Colour::Bad),
+        };
         table.row([
             relative(&one["at"]).into(),
             text(&one["by"]).into(),
             text(&one["verb"]).into(),
-            about.map(|name| text(&one[name])).unwrap_or_default().into(),
+            taken,
+            about(one).into(),
             text(&one["reason"]).into(),
-            Cell::coloured(text(&one["text"]), colour),
+            text(&one["text"]).into(),
         ]);
     }
     if table.is_empty() {
@@ -66,4 +72,14 @@ fn listed(trail: &Value) -> String {
     }
     let more = if trail["next"].is_null() { "" } else { "there are more: --limit\n" };
     table.fit(width(), Paint::for_stdout()) + more
+}
+
+/// The saga or the letter, or the filter that found many, as far as it takes no more room than an id.
+fn about(one: &Value) -> String {
+    let id = ["dead_letter", "saga_id"].into_iter().find(|name| one[name].is_string());
+    match (id, &one["filter"]) {
+        (Some(name), _) => text(&one[name]),
+        (None, Value::Null) => String::new(),
+        (None, filter) => cut(&text(filter), ID),
+    }
 }

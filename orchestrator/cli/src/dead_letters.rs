@@ -173,8 +173,8 @@ fn listed(letters: &Value) -> String {
         Column::word("LETTER", 0),
         Column::text("TYPE", 1),
         Column::word("STATE", 0),
-        Column::word("DIED", 2),
-        Column::text("ERROR", 3),
+        Column::word("DIED", 3),
+        Column::text("ERROR", 2),
     ]);
     for letter in list(&letters["items"]) {
         table.row([
@@ -207,10 +207,10 @@ fn grouped(groups: &Value) -> String {
     let mut table = Table::new(&[
         Column::word("FINGERPRINT", 0),
         Column::number("OPEN", 0),
-        Column::number("ALL", 3),
-        Column::word("LAST", 2),
+        Column::number("ALL", 4),
+        Column::word("LAST", 3),
         Column::text("TYPE", 1),
-        Column::text("ERROR", 4),
+        Column::text("ERROR", 2),
     ]);
     for group in list(&groups["items"]) {
         table.row([
@@ -244,7 +244,7 @@ fn shown(letter: &Value) -> String {
         ("step", format!("{undo}{}", text(&letter["step"]))),
         ("attempt", text(&letter["attempt"])),
         ("died", relative(&letter["dead_at"])),
-        ("replayed", number(&letter["replays"]).to_string() + " times"),
+        ("replays", text(&letter["replays"])),
         ("remark", text(&letter["remark"])),
         ("same", text(&letter["fingerprint"])),
     ] {

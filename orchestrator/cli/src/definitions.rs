@@ -88,10 +88,10 @@ fn shown(one: &Value) -> String {
     }
     let mut table = Table::new(&[
         Column::number("STAGE", 3),
-        Column::text("STEP", 0),
-        Column::word("KIND", 0),
-        Column::text("COMMAND", 0),
-        Column::text("UNDONE BY", 1),
+        Column::word("STEP", 0),
+        Column::word("KIND", 1),
+        Column::text("COMMAND", 0).least(30),
+        Column::text("UNDONE BY", 4).least(24),
         Column::number("LIMIT", 2),
         Column::number("TRIES", 2),
     ]);

@@ -25,7 +25,7 @@ pub struct Follow {
     /// A saga that is not there is waited for until then.
     to_begin: Instant,
     stream: Stream,
-    begun: bool,
+    last: Value,
 }
 
 #[derive(Debug)]
@@ -42,41 +42,46 @@ impl Follow {
         let now = Instant::now();
         let (until, to_begin) = (limit.map(|limit| now + limit), now + to_begin);
         let id = saga.to_string();
-        Follow { client, id, until, to_begin, stream: Stream::Unasked, begun: false }
+        Follow { client, id, until, to_begin, stream: Stream::Unasked, last: Value::Null }
     }
 
     /// The saga now, then after each move; `None` once the time is over.
     pub async fn next(&mut self) -> Result<Option<Value>, Error> {
-        if !self.begun {
-            let saga = self.first().await?;
-            self.begun = true;
-            return Ok(Some(saga));
+        if self.last.is_null() {
+            self.last = self.first().await?;
+            return Ok(Some(self.last.clone()));
         }
-        loop {
-            let left = self.left();
-            if left.is_some_and(|left| left.is_zero()) {
-                return Ok(None);
+        while self.left().is_none_or(|left| !left.is_zero()) {
+            let saga = match self.told().await {
+                Some(saga) => saga,
+                None => self.ask().await?,
+            };
+            if saga != self.last {
+                self.last = saga.clone();
+                return Ok(Some(saga));
             }
-            let within = |limit: Duration| left.map_or(limit, |left| left.min(limit));
-            match &mut self.stream {
-                Stream::Open(events) => match events.next(within(QUIET)).await {
-                    // Some servers send the whole saga, others only what a list says of it.
-                    Next::Event(saga) if saga["history"].is_array() => return Ok(Some(saga)),
-                    Next::Event(_) | Next::Quiet => {}
-                    Next::Over => {
-                        self.stream = Stream::Unasked;
-                        sleep(within(BETWEEN)).await;
-                        self.open().await;
-                    }
-                },
-                Stream::Unasked => {
-                    sleep(within(BETWEEN)).await;
-                    self.open().await;
-                }
-                Stream::None => sleep(within(BETWEEN)).await,
-            }
-            return self.ask().await.map(Some);
         }
+        Ok(None)
+    }
+
+    /// Until the saga may have moved: the saga itself, or nothing, and it is to be asked for.
+    async fn told(&mut self) -> Option<Value> {
+        let left = self.left();
+        let within = |limit: Duration| left.map_or(limit, |left| left.min(limit));
+        match &mut self.stream {
+            Stream::Open(events) => match events.next(within(QUIET)).await {
+                // Some servers send the whole saga, others only what a list says of it.
+                Next::Event(saga) => return saga["history"].is_array().then_some(saga),
+                Next::Quiet => {}
+                Next::Over => self.stream = Stream::Unasked,
+            },
+            Stream::Unasked => {
+                sleep(within(BETWEEN)).await;
+                self.open().await;
+            }
+            Stream::None => sleep(within(BETWEEN)).await,
+        }
+        None
     }
 
     /// The stream is opened before the saga is read: nothing can happen in between.

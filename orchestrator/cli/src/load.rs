@@ -12,13 +12,13 @@ use crate::{
 use anyhow::{Result, ensure};
 use clap::Args;
 use clerk::Clerk;
+use indicatif::ProgressBar;
 use orchestrator::duration;
 use shoppers::Shoppers;
 use std::{sync::Arc, time::Duration};
-use tally::Tally;
+use tally::{Placed, Tally};
 use tokio::{
-    sync::Semaphore,
-    task::JoinSet,
+    sync::{Semaphore, mpsc},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -67,47 +67,63 @@ impl Load {
         sagas.get(&["sagas"], &vec![("limit", "1".to_owned())]).await?;
         let mut clerk = Clerk::new(sagas);
         let mut tally = Tally::default();
-        self.order(orders, &shop, &mut clerk, &mut tally).await;
+        let began = Instant::now();
+        self.order(orders, shop, &mut clerk, &mut tally).await;
+        tally.took = began.elapsed();
         settle(self.settle, &mut clerk, &mut tally).await;
         at.tell(&tally.report(), |_| tally.text())?;
         Ok(tally.verdict())
     }
 
     /// Ends early at an interrupt; what was ordered is still counted.
-    async fn order(&self, orders: u64, shop: &Client, clerk: &mut Clerk, tally: &mut Tally) {
-        let mut shoppers = Shoppers::new(self.seed, self.declines);
-        let hands = Arc::new(Semaphore::new(HANDS));
-        let mut ordering = JoinSet::new();
-        let mut beat = interval(Duration::from_secs(1) / self.rate);
-        // Behind its rate it stays behind: a burst would measure something else.
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look = interval(clerk::BETWEEN);
+    async fn order(&self, orders: u64, shop: Client, clerk: &mut Clerk, tally: &mut Tally) {
         let bar = progress::bar(orders, "ordering");
+        let (done, mut placed) = mpsc::channel(HANDS);
+        let shoppers = Shoppers::new(self.seed, self.declines);
+        // A task of its own: nothing that is done with what was placed slows the rate.
+        let shopping = go_shopping(shop, shoppers, self.rate, orders, bar.clone(), done);
+        let shopping = tokio::spawn(shopping);
+        let mut look = interval(clerk::BETWEEN);
         let interrupted = tokio::signal::ctrl_c();
         tokio::pin!(interrupted);
-        let mut placed = 0;
-        while placed < orders {
+        loop {
             tokio::select! {
-                _ = &mut interrupted => break,
-                _ = beat.tick() => {
-                    placed += 1;
-                    let (order, key) = shoppers.next();
-                    let (shop, hands) = (shop.clone(), Arc::clone(&hands));
-                    ordering.spawn(async move {
-                        // Never closed, so there is always a hand in the end.
-                        let _hand = hands.acquire_owned().await;
-                        tally::Placed::order(&shop, &order, &key).await
-                    });
-                    bar.set_position(placed);
-                }
-                Some(done) = ordering.join_next() => tally.placed(done, clerk),
+                one = placed.recv() => match one {
+                    Some(one) => tally.placed(one, clerk),
+                    None => break,
+                },
                 _ = look.tick() => clerk.look(tally).await,
+                _ = &mut interrupted, if !shopping.is_finished() => shopping.abort(),
             }
         }
-        while let Some(done) = ordering.join_next().await {
-            tally.placed(done, clerk);
-        }
         bar.finish_and_clear();
+    }
+}
+
+async fn go_shopping(
+    shop: Client,
+    mut shoppers: Shoppers,
+    rate: u32,
+    orders: u64,
+    bar: ProgressBar,
+    done: mpsc::Sender<Placed>,
+) {
+    let hands = Arc::new(Semaphore::new(HANDS));
+    let mut beat = interval(Duration::from_secs(1) / rate);
+    // Behind its rate it stays behind: a burst would measure something else.
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for placed in 1..=orders {
+        beat.tick().await;
+        let Ok(hand) = Arc::clone(&hands).acquire_owned().await else { return };
+        let (order, key) = shoppers.next();
+        let (shop, done) = (shop.clone(), done.clone());
+        tokio::spawn(async move {
+            let placed = Placed::order(&shop, &order, &key).await;
+            // Received until everybody has told.
+            let _ = done.send(placed).await;
+            drop(hand);
+        });
+        bar.set_position(placed);
     }
 }
 

@@ -105,10 +105,8 @@ async fn submit(at: &Everywhere, order: Submit) -> Result<Exit> {
     // A key even if none is given: the network may make the client ask twice.
     let key = order.key.unwrap_or_else(|| Uuid::new_v4().to_string());
     let taken = at.orders()?.post_once(&["orders"], &body, &key).await?;
-    if !(order.watch && at.json) {
-        at.tell(&taken, |taken| format!("order {}\n", text(&taken["order_id"])))?;
-    }
     if !order.watch {
+        at.tell(&taken, |taken| format!("order {}\n", text(&taken["order_id"])))?;
         return Ok(Exit::Done);
     }
     let id: Uuid = word(&taken["saga_id"]).parse().context("the answer names no saga")?;

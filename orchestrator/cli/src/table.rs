@@ -4,7 +4,7 @@
 use crate::terminal::{Colour, Paint};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Text shorter than this tells nothing.
+/// Most text that is shorter than this tells nothing.
 const LEAST: usize = 12;
 const GAP: usize = 2;
 
@@ -25,19 +25,25 @@ pub struct Column {
     kind: Kind,
     /// 0 always stays; of the others the highest goes first.
     rank: u8,
+    /// Cut shorter than this it tells nothing.
+    least: usize,
 }
 
 impl Column {
     pub const fn word(title: &'static str, rank: u8) -> Self {
-        Column { title, kind: Kind::Word, rank }
+        Column { title, kind: Kind::Word, rank, least: LEAST }
     }
 
     pub const fn number(title: &'static str, rank: u8) -> Self {
-        Column { title, kind: Kind::Number, rank }
+        Column { title, kind: Kind::Number, rank, least: LEAST }
     }
 
     pub const fn text(title: &'static str, rank: u8) -> Self {
-        Column { title, kind: Kind::Text, rank }
+        Column { title, kind: Kind::Text, rank, least: LEAST }
+    }
+
+    pub const fn least(self, least: usize) -> Self {
+        Column { least, ..self }
     }
 }
 
@@ -126,9 +132,10 @@ impl Table {
         let mut widths = widths.to_vec();
         while over > 0 {
             let texts = widths.iter_mut().zip(&self.columns);
-            let texts = texts.filter(|(_, column)| column.kind == Kind::Text);
-            let wide =
-                texts.filter_map(|(width, _)| width.as_mut().filter(|width| **width > LEAST));
+            let wide = texts.filter_map(|(width, column)| {
+                let is_text = column.kind == Kind::Text;
+                width.as_mut().filter(|width| is_text && **width > column.least)
+            });
             match wide.max() {
                 Some(widest) => *widest -= 1,
                 None if over > usize::MAX / 2 => break,

@@ -169,6 +169,23 @@ impl Filter {
         Ok((found, after))
     }
 
+    /// Sagas that are open, and those that ended within the last five seconds: the newest 2,000 of
+    /// each.
+    pub async fn moving(pool: &PgPool) -> sqlx::Result<Vec<Found>> {
+        sqlx::query_as(
+            "(SELECT id, definition, version, state, parked, cause, steps, revision, created_at,
+                     updated_at, ended_at, true AS hit
+                FROM saga WHERE ended_at IS NULL ORDER BY created_at DESC, id DESC LIMIT $1)
+             UNION ALL
+             (SELECT id, definition, version, state, parked, cause, steps, revision, created_at,
+                     updated_at, ended_at, true AS hit
+                FROM saga WHERE ended_at > now() - interval '5 s' ORDER BY ended_at DESC LIMIT $1)",
+        )
+        .bind(CHUNK)
+        .fetch_all(pool)
+        .await
+    }
+
     async fn fetch(
         &self,
         pool: &PgPool,

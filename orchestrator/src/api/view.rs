@@ -19,7 +19,7 @@ use runtime::http::{PathId, Problem};
 use saga_core::{Flight, Phase, StepIndex, StepSpec, StepState};
 use serde::Serialize;
 use serde_json::Value;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -168,6 +168,17 @@ pub(super) async fn view(desk: &Desk, id: Uuid) -> Result<Option<View>, Problem>
         }
     }
     Ok(Some(view))
+}
+
+impl View {
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+}
+
+pub(super) fn rfc3339(at: OffsetDateTime) -> String {
+    // A time of the database: it has a year of four digits.
+    at.format(&Rfc3339).unwrap_or_default()
 }
 
 /// Steps that the saga has not come to, on whichever way it is.

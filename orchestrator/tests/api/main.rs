@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod bulk;
+mod events;
+mod explain;
 mod instance;
 mod lists;
 mod verbs;

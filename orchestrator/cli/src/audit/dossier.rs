@@ -238,6 +238,13 @@ impl Journalled {
         }
     }
 
+    /// Whether an operator has taken it upon them that something is done, or is not: then the
+    /// participants may say otherwise.
+    pub fn is_vouched_for(&self) -> bool {
+        let words = ["skip-requested", "force-compensate-requested"];
+        self.lines.iter().any(|line| words.contains(&line.word.as_str()))
+    }
+
     /// `None` for a word that is none of the four.
     pub fn standing(&self) -> Option<Standing> {
         Some(match self.state.as_str() {

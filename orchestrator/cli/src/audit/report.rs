@@ -1,6 +1,7 @@
 //! What an audit says, for people and for programs.
 
 use super::{
+    history,
     invariant::Violation,
     letters::{Depth, Letter},
     orders::HAS_ITS_SAGA,
@@ -31,6 +32,12 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Violations beyond those listed.
     pub more: usize,
+    /// What would be violations, of sagas for which an operator has vouched: by a skip, or by a
+    /// forced compensation. They are true of the books and accepted by a person, whom the
+    /// orchestrator's audit trail names.
+    pub vouched_for: Vec<Violation>,
+    #[serde(skip)]
+    vouched: BTreeSet<Uuid>,
     /// What could not be looked at, and so is neither whole nor broken.
     pub not_audited: Vec<NotAudited>,
     /// Dead letters, with the sagas that they belong to.
@@ -64,6 +71,8 @@ impl Report {
             looks: 1,
             violations: Vec::new(),
             more: 0,
+            vouched_for: Vec::new(),
+            vouched: std::mem::take(&mut look.vouched),
             not_audited: foreign.chain(missing).collect(),
             dead_letters: std::mem::take(&mut look.letters),
             queues: std::mem::take(&mut look.depths),
@@ -81,6 +90,7 @@ impl Report {
         self.violations = violations;
         self.more = more;
         self.excuse_waiting_starts();
+        self.excuse_what_is_vouched_for();
         self.clean = self.violations.is_empty() && self.more == 0;
     }
 
@@ -105,6 +115,17 @@ impl Report {
         });
     }
 
+    /// A person's word does not excuse the journal itself: its history must be legal all the same.
+    fn excuse_what_is_vouched_for(&mut self) {
+        let of_the_journal = |it: &Violation| {
+            history::OF_A_SAGA.iter().any(|invariant| invariant.name == it.invariant)
+        };
+        let is_vouched = |it: &Violation| it.saga.is_some_and(|saga| self.vouched.contains(&saga));
+        let violations = std::mem::take(&mut self.violations);
+        (self.vouched_for, self.violations) =
+            violations.into_iter().partition(|it| is_vouched(it) && !of_the_journal(it));
+    }
+
     /// For people; with colours on a terminal.
     pub fn table(&self, colours: bool) -> String {
         let paint = |code: &str, text: &str| match colours {
@@ -121,6 +142,11 @@ impl Report {
         }
         if self.more > 0 {
             let _ = writeln!(text, "    … and {} violations more", self.more);
+        }
+        for Violation { invariant, saga, about, seen } in &self.vouched_for {
+            let saga = saga.map(|saga| saga.to_string()).unwrap_or_default();
+            let word = paint("33", "vouched for");
+            let _ = writeln!(text, "{word}  {invariant}: {saga}  {about}: {seen}");
         }
         for (why, what) in self.by_reason() {
             let _ = writeln!(text, "{}  {why}: {}", paint("33", "not audited"), what.join(", "));
@@ -206,5 +232,27 @@ mod tests {
         assert_eq!(report(0, None).violations.len(), 2);
         let dead = report(2, Some(1));
         assert_eq!(dead.violations.len(), 1, "a dead start waits for nothing");
+    }
+
+    #[test]
+    fn what_an_operator_vouched_for_is_listed_and_no_violation_but_a_history_is_never_excused() {
+        let saga = Uuid::from_u128(1);
+        let mut look = Look { vouched: BTreeSet::from([saga]), ..Look::default() };
+        let mut report = Report::of(&Sources::none().unwrap(), &mut look);
+        let of = |invariant, saga| Violation {
+            invariant,
+            saga: Some(saga),
+            about: "payment".to_owned(),
+            seen: "authorised".to_owned(),
+        };
+        let payment = of("payment-agrees-with-the-saga", saga);
+        report.conclude((vec![payment.clone()], 0));
+        assert!(report.clean);
+        assert_eq!(report.vouched_for, [payment]);
+        assert!(report.table(false).contains("vouched for  payment-agrees-with-the-saga"));
+        let history = of("history-is-legal", saga);
+        let other = of("payment-agrees-with-the-saga", Uuid::from_u128(2));
+        report.conclude((vec![history, other], 0));
+        assert_eq!(report.violations.len(), 2);
     }
 }

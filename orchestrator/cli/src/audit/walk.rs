@@ -2,7 +2,7 @@
 
 use super::{
     Options,
-    dossier::Stored,
+    dossier::{Journalled, Stored},
     error::Error,
     events,
     letters::{self, Depth, Letter},
@@ -12,7 +12,7 @@ use super::{
     sources::Sources,
     stock,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,6 +24,8 @@ pub(crate) struct Look {
     pub orders: u64,
     /// Sagas of definitions that this build does not have, by definition.
     pub foreign: BTreeMap<String, u64>,
+    /// Sagas of which an operator has vouched for something.
+    pub vouched: BTreeSet<Uuid>,
     pub letters: Vec<Letter>,
     pub depths: Vec<Depth>,
 }
@@ -74,6 +76,9 @@ impl Look {
             {
                 let name = format!("{} v{}", saga.definition, saga.version);
                 *self.foreign.entry(name).or_default() += 1;
+            }
+            if dossier.saga.as_ref().is_some_and(Journalled::is_vouched_for) {
+                self.vouched.insert(*id);
             }
             self.violations.add(registry::of_a_saga(*id, dossier, sources));
         }

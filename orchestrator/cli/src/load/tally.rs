@@ -10,7 +10,6 @@ use crate::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
-use tokio::task::JoinError;
 use uuid::Uuid;
 
 /// An order that was tried.
@@ -36,6 +35,8 @@ impl Placed {
 #[derive(Debug, Default)]
 pub struct Tally {
     accepted: u64,
+    /// How long the ordering took.
+    pub took: Duration,
     /// By what was said instead.
     refused: BTreeMap<String, u64>,
     completed: u64,
@@ -46,12 +47,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn placed(&mut self, placed: Result<Placed, JoinError>, clerk: &mut Clerk) {
-        let placed = placed.map_err(|error| error.to_string());
-        match placed.and_then(|placed| Ok((placed.saga?, placed.submitted))) {
-            Ok((saga, submitted)) => {
+    pub fn placed(&mut self, placed: Placed, clerk: &mut Clerk) {
+        match placed.saga {
+            Ok(saga) => {
                 self.accepted += 1;
-                clerk.add(saga, submitted);
+                clerk.add(saga, placed.submitted);
                 self.open = clerk.open();
             }
             Err(why) => *self.refused.entry(why).or_default() += 1,
@@ -83,20 +83,18 @@ impl Tally {
     }
 
     pub fn report(&self) -> Value {
-        let millis = |percent| {
-            let lasted = self.percentile(percent);
-            lasted.map(|lasted| u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX))
-        };
+        let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
+        let end = |percent| self.percentile(percent).map(millis);
         json!({
-            "accepted": self.accepted, "not_accepted": self.refused,
+            "accepted": self.accepted, "ordering_ms": millis(self.took), "not_accepted": self.refused,
             "completed": self.completed, "compensated": self.compensated, "open": self.open,
-            "end_ms": { "p50": millis(50), "p99": millis(99) },
+            "end_ms": { "p50": end(50), "p99": end(99) },
         })
     }
 
     pub fn text(&self) -> String {
         let refused: u64 = self.refused.values().sum();
-        let mut text = format!("accepted     {:>7}\n", self.accepted);
+        let mut text = format!("accepted     {:>7}  in {}\n", self.accepted, measured(self.took));
         text +=
             &format!("completed    {:>7}\ncompensated  {:>7}\n", self.completed, self.compensated);
         if self.open > 0 {
@@ -110,7 +108,7 @@ impl Tally {
         }
         if let Some((half, most)) = self.percentile(50).zip(self.percentile(99)) {
             let (half, most) = (measured(half), measured(most));
-            text += &format!("to the end   {half:>7} p50, {most} p99\n");
+            text += &format!("to the end   {half:>7}  p50, {most} p99\n");
         }
         text
     }

@@ -43,7 +43,7 @@ pub fn head(counts: &Value, paint: Paint) -> String {
     let oldest = &counts["oldest_open"];
     if oldest.is_object() {
         let (id, began) = (text(&oldest["saga_id"]), relative(&oldest["created_at"]));
-        head += &format!("oldest open: {id}, began {began}\n");
+        head += &format!("oldest open: {id}, {began}\n");
     }
     head
 }

@@ -30,7 +30,8 @@ fn explained(told: &Value, width: usize, paint: Paint) -> String {
         wrapped(&format!("{head}{since}"), width, 2) + &wrapped(&text(&wait["text"]), width, 4)
     });
     part(&mut page, paint, "Next", list(&told["next"]), |next| {
-        wrapped(&format!("{}: {}", relative(&next["at"]), text(&next["text"])), width, 2)
+        let when = if next["at"].is_null() { String::new() } else { relative(&next["at"]) + ": " };
+        wrapped(&(when + &text(&next["text"])), width, 2)
     });
     part(&mut page, paint, "Participants", list(&told["participants"]), |one| {
         let ready = &one["commands"]["ready"];

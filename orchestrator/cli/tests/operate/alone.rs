@@ -123,6 +123,29 @@ async fn a_saga_is_watched_by_its_events_and_by_asking_where_there_are_none() ->
     Ok(())
 }
 
+#[tokio::test]
+async fn participants_are_shown_with_what_is_wrong_with_them() -> Result<()> {
+    let program = served(|_| {
+        let participant = |name, consumers, state| {
+            json!({ "name": name, "commands": { "ready": 7, "consumers": consumers },
+                    "retries": [{ "tier": "1s", "ready": 2 }, { "tier": "5s", "ready": 1 }],
+                    "dead_letters": { "queued": 1, "open": 4 }, "reachable": true,
+                    "breakers": [{ "name": "gateway", "state": state }] })
+        };
+        let items = [participant("payment", 0, "open"), participant("shipping", 1, "closed")];
+        answer(200, &json!({ "items": items, "next": null }).to_string())
+    })
+    .await?;
+    let shown = program.run("participants").await?.ends_with(0)?;
+    let expected = "\
+PARTICIPANT  CONSUMERS  READY  RETRYING  DEAD  BREAKERS
+payment              0      7         3     5  gateway open
+shipping             1      7         3     5  closed
+";
+    ensure!(shown.out == expected, "{shown:#?}");
+    Ok(())
+}
+
 /// A program before a server that answers so, by path.
 async fn served(answers: impl Fn(&str) -> String + Send + Sync + 'static) -> Result<Program> {
     let listener = Listener::bind("127.0.0.1:0").await?;

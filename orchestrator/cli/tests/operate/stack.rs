@@ -3,7 +3,7 @@
 use crate::program::Program;
 use anyhow::{Context, Result, ensure};
 use contracts::SagaId;
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,21 +53,18 @@ async fn every_answer_can_be_had_as_json(program: &Program) -> Result<()> {
     let id = order["order_id"].as_str().context("no order_id")?;
     let shown = program.json(&format!("sagas show {id} --wait 60s")).await?;
     ensure!(shown["saga_id"] == id && shown["state"] == "completed", "{shown}");
-    let explained = program.json(&format!("sagas explain {id}")).await?;
-    ensure!(explained["saga_id"] == id && explained["verbs"].is_array(), "{explained}");
     let order = program.json(&format!("orders show {id}")).await?;
     ensure!(order["order_id"] == id, "{order}");
     for (line, keys) in [
         ("sagas list --state completed", vec!["items"]),
         ("sagas counts", vec!["in_flight", "by"]),
-        ("participants", vec!["items"]),
         ("definitions list", vec!["items"]),
         ("definitions show place-order", vec!["steps"]),
         ("definitions diagram place-order", vec!["diagram"]),
         ("dead-letters list", vec!["items"]),
         ("dead-letters groups", vec!["items"]),
         ("audit-trail", vec!["items"]),
-        ("top", vec!["counts", "participants", "parked", "open"]),
+        ("top", vec!["counts", "parked", "open"]),
     ] {
         let answer = program.json(line).await?;
         for key in keys {
@@ -84,7 +81,6 @@ async fn tables_fit_and_cut_no_id(program: &Program) -> Result<()> {
     for line in [
         "sagas list",
         "sagas counts",
-        "participants",
         "definitions list",
         "definitions show place-order",
         "audit-trail",
@@ -162,14 +158,23 @@ async fn many_are_cancelled_after_a_look(stack: &mut Stack, program: &Program) -
 
 async fn a_load_ends_and_so_do_its_orders(stack: &mut Stack, program: &Program) -> Result<()> {
     let before = stack.list("order", "/api/v1/orders").await?.len();
-    let line = "load --rate 10 --for 3s --declines 30% --seed 7 --settle 60s";
-    let report = program.json(line).await?;
+    let line = "load --rate 5 --for 4s --declines 30% --seed 7 --settle 90s --json";
+    let ended = program.run(line).await?;
+    let report = ended.json()?;
     let count = |name: &str| report[name].as_u64().unwrap_or_default();
-    ensure!(count("accepted") == 30 && count("open") == 0, "{report}");
-    ensure!(count("completed") + count("compensated") == 30, "{report}");
-    ensure!(count("completed") > 0 && count("compensated") > 0, "{report}");
-    ensure!(report["not_accepted"] == json!({}) && report["end_ms"]["p99"].is_u64(), "{report}");
-    let orders = stack.list("order", "/api/v1/orders").await?;
-    ensure!(orders.len() == before + 30, "{} orders", orders.len());
+    let refused: u64 = report["not_accepted"]
+        .as_object()
+        .context("no not_accepted")?
+        .values()
+        .filter_map(Value::as_u64)
+        .sum();
+    // A machine with more to do than it can may answer that it cannot right now: it is counted.
+    ended.ends_with(if refused == 0 { 0 } else { 3 })?;
+    let accepted = count("accepted");
+    ensure!(accepted > 0 && accepted + refused == 20 && count("open") == 0, "{report}");
+    ensure!(count("completed") + count("compensated") == accepted, "{report}");
+    ensure!(report["end_ms"]["p99"].is_u64(), "{report}");
+    let orders = stack.list("order", "/api/v1/orders").await?.len() - before;
+    ensure!(orders as u64 >= accepted && orders <= 20, "{orders} orders: {report}");
     Ok(())
 }
