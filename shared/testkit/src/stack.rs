@@ -175,6 +175,11 @@ impl Stack {
         self.process(name)?.log()
     }
 
+    /// The last few kilobytes of that.
+    pub fn log_end(&self, name: &str) -> Result<String> {
+        Ok(self.process(name)?.tail())
+    }
+
     /// `stop`, `kill` (as a crash), `start` or `restart` its RabbitMQ. Needs [`With::OwnRabbitmq`].
     pub async fn rabbitmq(&self, verb: &str) -> Result<()> {
         self.instances.0.control("rabbitmq", verb).await

@@ -13,7 +13,6 @@ use serde_json::Value;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use std::{collections::BTreeMap, time::Duration};
 use testkit::Proxy;
-use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 /// For one question to a process. A frozen one answers nothing.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -98,12 +97,13 @@ impl Ground {
         Ok((ready, answer.json().await?))
     }
 
-    /// What a process thinks the time is, in seconds since 1970, if it says so.
-    pub async fn clock(&self, process: &str) -> Result<Option<i64>> {
-        let answer = self.request(Method::GET, process, "/healthz")?.send().await?;
-        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
-        Ok(date.map(OffsetDateTime::unix_timestamp))
+    /// What processes whose clocks can be moved believed the time to be when they last logged, in
+    /// seconds since 1970. (The header `date` is no witness: it is not taken back with the clock.)
+    pub async fn clocks(&self) -> Vec<(String, i64)> {
+        match &self.control {
+            Control::Local(local) => local.clocks().await,
+            Control::Compose(_) => Vec::new(),
+        }
     }
 
     /// Until every process is.

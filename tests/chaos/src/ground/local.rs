@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use testkit::{Instances, Proxy, Stack, With};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -70,6 +71,8 @@ pub(super) async fn start(instances: u16, needs: Needs) -> Result<Ground> {
                 ("FAKETIME_NO_CACHE", "1".into()),
                 // As when somebody sets the clock: what measures durations goes on.
                 ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+                // So that the orchestrator says at every reply what it believes the time to be.
+                ("RUST_LOG", "info,orchestrator=debug".into()),
             ];
             for (variable, value) in variables {
                 stack.set_env(name, variable, &value)?;
@@ -136,6 +139,17 @@ impl Local {
             set_clock(file, hours)?;
         }
         Ok(self.clocks.keys().cloned().collect())
+    }
+
+    pub(super) async fn clocks(&self) -> Vec<(String, i64)> {
+        let stack = self.stack.lock().await;
+        let last = |name: &String| {
+            let log = stack.log_end(name).ok()?;
+            let stamp =
+                |line: &str| OffsetDateTime::parse(line.split_whitespace().next()?, &Rfc3339).ok();
+            Some((name.clone(), log.lines().rev().find_map(stamp)?.unix_timestamp()))
+        };
+        self.clocks.keys().filter_map(last).collect()
     }
 
     pub(super) async fn logs(&self) -> Vec<(String, String)> {

@@ -7,7 +7,7 @@ use crate::{
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 
-/// Half an hour, in seconds: no clock is that wrong by itself.
+/// Half an hour, in seconds: a clock that was moved by so many hours is off by no more than this.
 const WRONG: i64 = 1800;
 /// Above this, in seconds, an answer of the simulator was late on purpose.
 const LATE: f64 = 0.5;
@@ -59,7 +59,7 @@ impl Signs {
                 let mean = (sum - self.answered.1) / (count - self.answered.0).max(1.0);
                 (mean > LATE).then(|| format!("its answers took {mean:.1} s"))
             }
-            Fault::ClockJumped(_) => wrong_clock(ground).await,
+            Fault::ClockJumped(hours) => wrong_clock(ground, *hours).await,
         }
     }
 
@@ -135,14 +135,12 @@ async fn opened(ground: &Ground, who: Dependency) -> Option<String> {
     Some(format!("{}'s breaker opened", open.0))
 }
 
-async fn wrong_clock(ground: &Ground) -> Option<String> {
+/// Somebody whose clock was moved has logged something since, in the direction in which it was moved.
+async fn wrong_clock(ground: &Ground, hours: i32) -> Option<String> {
     let ours = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
     let ours = i64::try_from(ours.as_secs()).ok()?;
-    for process in ground.processes() {
-        let Ok(Some(theirs)) = ground.clock(process).await else { continue };
-        if (theirs - ours).abs() > WRONG {
-            return Some(format!("{process} is {:+.1} h off", (theirs - ours) as f64 / 3600.0));
-        }
-    }
-    None
+    let clocks = ground.clocks().await.into_iter().map(|(name, theirs)| (name, theirs - ours));
+    let mut moved = clocks.filter(|(_, off)| (off - i64::from(hours) * 3600).abs() < WRONG);
+    let (name, off) = moved.next()?;
+    Some(format!("{name} logs {:+.1} h", off as f64 / 3600.0))
 }
