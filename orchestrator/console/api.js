@@ -63,12 +63,12 @@ export function get(path, query, signal) {
   return ask("GET", at(path, query), undefined, signal);
 }
 
-// An answer, or null where the orchestrator has no such endpoint.
+// An answer, or null where the orchestrator has none to give.
 export async function maybe(answer) {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof Problem && error.status === 404) return null;
+    if (error instanceof Problem && [404, 409].includes(error.status)) return null;
     throw error;
   }
 }

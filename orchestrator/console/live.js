@@ -12,7 +12,7 @@ function pulse(kind, text, why) {
 }
 
 // Calls `changed(saga)` for every event of `path`, and `missed()` whenever some may have been
-// missed, until `signal` is aborted.
+// missed, until `signal` is aborted or `changed` answers true: that was the last one.
 export function follow(path, signal, changed, missed) {
   let source = null;
   let looking = null;
@@ -41,7 +41,8 @@ export function follow(path, signal, changed, missed) {
       } catch {
         return missed();
       }
-      return changed(saga);
+      if (changed(saga) === true) over();
+      return undefined;
     });
     source.onerror = () => {
       if (source.readyState === EventSource.CLOSED) {
@@ -51,13 +52,14 @@ export function follow(path, signal, changed, missed) {
       else pulse("slow", "reconnecting", "The event stream broke off; the browser opens it again.");
     };
   };
-  open();
-  signal.addEventListener("abort", () => {
+  const over = () => {
     source.close();
     clearInterval(looking);
     clearTimeout(again);
     pulse("", "", "");
-  });
+  };
+  open();
+  signal.addEventListener("abort", over);
 }
 
 // `act`, at most once in `gap` milliseconds and never twice at a time, however often it is asked

@@ -17,6 +17,7 @@ export default function saga(page) {
   const path = `sagas/${encodeURIComponent(page.id)}`;
   let told = null;
   let wish;
+  let following = false;
 
   const draw = () => page.draw(...view(page, told, wish, (stretched) => {
     wish = stretched;
@@ -29,14 +30,20 @@ export default function saga(page) {
     ]);
     told = { saga: found, why: why ?? plain(found) };
     draw();
+    // The stream of a saga ends with the saga.
+    if (following || found.ended_at || page.signal.aborted) return;
+    following = true;
+    follow(`/api/v1/${path}/events`, page.signal, (moved) => {
+      page.refresh();
+      return Boolean(moved.ended_at);
+    }, () => page.refresh());
   };
   page.keep(load);
-  follow(`/api/v1/${path}/events`, page.signal, () => page.refresh(), () => page.refresh());
   // What is going on grows with time.
   page.every(1_000, () => told && !told.saga.ended_at && draw());
 }
 
-// What can be said without an explanation.
+// What can be said of a saga whose definition this build does not know.
 function plain(found) {
   const legal = found.verbs ?? [];
   const verbs = Object.keys(VERBS).map((verb) => ({ verb, legal: legal.includes(verb), text: "" }));

@@ -17,7 +17,7 @@ export default function sagas(page) {
   let items = [];
   let next = null;
   let plans = null;
-  let news = 0;
+  const news = new Set();
 
   const more = async () => {
     const query = { ...wanted, limit: 50, cursor: next };
@@ -30,7 +30,7 @@ export default function sagas(page) {
     plans ??= (await get("definitions", null, page.signal)).items;
     const answer = await get("sagas", { ...wanted, limit: 50 }, page.signal);
     ({ items, next } = answer);
-    news = 0;
+    news.clear();
     draw();
   };
   const tick = (id, on) => {
@@ -44,8 +44,8 @@ export default function sagas(page) {
     bulk(ticked, wanted, page.refresh),
     el("p", { class: "faint", role: "status" },
       `${count(items.length, "saga")}${next ? " so far" : ""}, newest first.`,
-      news > 0 && [" ", el("button", { type: "button", class: "quiet", onclick: page.refresh },
-        `${count(news, "new saga")}: show`)]),
+      news.size > 0 && [" ", el("button", { type: "button", class: "quiet", onclick: page.refresh },
+        `${count(news.size, "new saga")}: show`)]),
     items.length ? rows(items, ticked, tick) : next ? empty("Nothing found so far.") : nothing(wanted),
     next && el("p", null, el("button", { type: "button", onclick: () => more().catch(() => {}) }, "Show more")),
   );
@@ -54,7 +54,7 @@ export default function sagas(page) {
   follow("/api/v1/events", page.signal, (saga) => {
     const index = items.findIndex(({ saga_id: id }) => id === saga.saga_id);
     if (index >= 0) items[index] = { ...items[index], ...saga };
-    else if (saga.revision === 1) news += 1;
+    else if (Date.parse(saga.created_at) > Date.parse(items[0]?.created_at ?? 0)) news.add(saga.saga_id);
     else return;
     draw();
   }, () => items.length <= 50 && page.refresh());

@@ -119,6 +119,7 @@ async fn a_saga_is_watched_by_its_events_and_by_asking_where_there_are_none() ->
         let lines: Result<Vec<Value>, _> = watched.out.lines().map(serde_json::from_str).collect();
         let last = lines?.pop().context("nothing was said")?;
         ensure!(last["state"] == "completed", "{watched:#?}");
+        ensure!(watched.out.lines().count() == 2, "one line for each move: {watched:#?}");
     }
     Ok(())
 }

@@ -53,6 +53,8 @@ async fn every_answer_can_be_had_as_json(program: &Program) -> Result<()> {
     let id = order["order_id"].as_str().context("no order_id")?;
     let shown = program.json(&format!("sagas show {id} --wait 60s")).await?;
     ensure!(shown["saga_id"] == id && shown["state"] == "completed", "{shown}");
+    let explained = program.json(&format!("sagas explain {id}")).await?;
+    ensure!(explained["saga_id"] == id && explained["verbs"].is_array(), "{explained}");
     let order = program.json(&format!("orders show {id}")).await?;
     ensure!(order["order_id"] == id, "{order}");
     for (line, keys) in [
@@ -126,6 +128,8 @@ async fn a_saga_is_cancelled_after_a_look(stack: &mut Stack, program: &Program) 
     stack.stop("shipping").await?;
     let id = waiting(stack, program, "single").await?;
     let cancel = format!("sagas cancel {id} --reason unwanted");
+    let why = program.run(&format!("sagas explain {id}")).await?.ends_with(0)?;
+    why.says("book-shipment (shipping)")?.says("cancel")?;
     let look = program.run(&format!("{cancel} --dry-run")).await?.ends_with(0)?;
     look.says("nothing was done")?.says("shipping.")?;
     let saga = stack.saga(id).await?;
