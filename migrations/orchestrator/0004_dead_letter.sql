@@ -88,4 +88,5 @@ CREATE TABLE dead_letter_replay_item (
     PRIMARY KEY (replay_id, position)
 );
 
-CREATE INDEX dead_letter_replay_item_sent ON dead_letter_replay_item (replay_id) WHERE outcome = 'sent';
+CREATE INDEX dead_letter_replay_item_letter ON dead_letter_replay_item (dead_letter_id);
+CREATE INDEX operator_action_dead_letter ON operator_action (dead_letter) WHERE dead_letter IS NOT NULL;

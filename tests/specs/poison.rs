@@ -94,19 +94,22 @@ async fn answers_and_starts_that_nobody_can_read_do_not_stop_the_orchestrator() 
 async fn buried(
     wire: &Wire,
     owner: &str,
-    message: &Outgoing,
+    original: &Outgoing,
     spoilt: &[(Spoil, &str)],
 ) -> Result<()> {
     let mut sent = Vec::new();
     for (number, (spoil, reason)) in spoilt.iter().enumerate() {
-        let mut message = message.clone();
+        let mut message = original.clone();
         spoil(&mut message);
-        message.properties.message_id = Some(format!("spoilt-{number}"));
+        let kind = original.properties.kind.as_deref().unwrap_or_default();
+        message.properties.message_id = Some(format!("spoilt-{kind}-{number}"));
         sent.push((message, *reason));
     }
     let messages: Vec<_> = sent.iter().map(|(message, _)| message.clone()).collect();
     wire.send(&messages).await?;
-    let letters = wire.dead_letters(owner, sent.len()).await?;
+    let ids: Vec<_> =
+        messages.iter().filter_map(|message| message.properties.message_id.clone()).collect();
+    let letters = wire.dead_letters(owner, &ids).await?;
     for (message, reason) in &sent {
         let id = message.properties.message_id.as_deref().unwrap_or_default();
         let letter = letters.iter().find(|letter| letter.message_id() == id);

@@ -3,15 +3,20 @@
 
 use anyhow::{Context, Result, ensure};
 use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId};
-use messaging::{Amqp, Consumer, Incoming, Outgoing, Publisher, Topology, dead_letter_queue};
+use messaging::{
+    Amqp, Consumer, Headers, Incoming, Outgoing, Properties, Publisher, Topology, dead_letter_queue,
+};
 use runtime::{config::Redacted, health::Health, shutdown::Shutdown};
 use serde_json::Value;
-use testkit::{PATIENCE, Stack};
+use sqlx::{PgPool, types::Json};
+use testkit::{PATIENCE, Stack, eventually};
 use tokio::time::timeout;
 
 pub struct Wire {
     amqp: Amqp,
     publisher: Publisher,
+    /// Where the orchestrator keeps dead letters.
+    journal: PgPool,
     health: Health,
     shutdown: Shutdown,
 }
@@ -21,7 +26,8 @@ impl Wire {
         let amqp = Amqp::new(Redacted::new(stack.amqp_url()), "spec")?;
         let (health, shutdown) = (Health::new(), Shutdown::manual());
         let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
-        Ok(Wire { amqp, publisher, health, shutdown })
+        let journal = stack.database("orchestrator")?.pool().clone();
+        Ok(Wire { amqp, publisher, journal, health, shutdown })
     }
 
     /// Returns when every message is in its queue.
@@ -59,13 +65,30 @@ impl Wire {
         self.take(&queue, Topology::participant(participant), count).await
     }
 
-    /// Dead letters of a participant, or of the orchestrator.
-    pub async fn dead_letters(&self, owner: &str, count: usize) -> Result<Vec<Incoming>> {
-        let topology = match owner {
-            "orchestrator" => Topology::orchestrator(),
-            _ => Topology::participant(owner),
-        };
-        self.take(&dead_letter_queue(owner), topology, count).await
+    /// The dead letters of these ids, of a participant or of the orchestrator, once they are
+    /// collected.
+    pub async fn dead_letters(&self, owner: &str, ids: &[String]) -> Result<Vec<Incoming>> {
+        let what = format!("{} dead letters of {owner}", ids.len());
+        eventually(PATIENCE, &what, async || {
+            let rows: Vec<(Vec<u8>, Json<Headers>, Json<Properties>)> = sqlx::query_as(
+                "SELECT body, headers, properties FROM dead_letter
+                  WHERE participant = $1 AND message_id = ANY($2)",
+            )
+            .bind(owner)
+            .bind(ids)
+            .fetch_all(&self.journal)
+            .await?;
+            ensure!(rows.len() == ids.len(), "there are {}", rows.len());
+            let letter = |(body, Json(headers), Json(properties))| Incoming {
+                queue: dead_letter_queue(owner),
+                properties,
+                headers,
+                body,
+                ..Incoming::default()
+            };
+            Ok(rows.into_iter().map(letter).collect())
+        })
+        .await
     }
 }
 

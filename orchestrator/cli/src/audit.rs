@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod history;
 mod invariant;
+mod kept;
 mod ledger;
 mod letters;
 mod money;

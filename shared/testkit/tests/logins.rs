@@ -101,6 +101,48 @@ async fn a_service_uses_its_own_queues_and_no_others() -> Result<()> {
     Ok(())
 }
 
+/// Consumes, or the code that it is refused with.
+async fn consume(login: &Login, queue: &str) -> Result<Option<u16>> {
+    let channel = login.channel().await?;
+    let options = BasicConsumeOptions::default();
+    let consumed =
+        channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await;
+    Ok(consumed.err().and_then(|error| code(&error)))
+}
+
+#[tokio::test]
+async fn the_orchestrator_reads_its_own_queues_and_everybodys_dead_letters_and_nothing_else()
+-> Result<()> {
+    let vhost = ScratchVhost::with_logins().await?;
+    let orchestrator = Login::of(&vhost, "orchestrator").await?;
+    orchestrator.declare("orchestrator.replies").await?;
+    assert_eq!(consume(&orchestrator, "orchestrator.replies").await?, None);
+    for service in ["payment", "analytics"] {
+        let owner = Login::of(&vhost, service).await?;
+        let queue = |name: &str| format!("{service}.{name}");
+        for name in ["commands", "events", "retry.1s", "dead-letters", "dead-letters.more"] {
+            owner.declare(&queue(name)).await?;
+        }
+        assert_eq!(consume(&orchestrator, &queue("dead-letters")).await?, None);
+        for name in ["commands", "events", "retry.1s", "dead-letters.more"] {
+            let denied = consume(&orchestrator, &queue(name)).await?;
+            assert_eq!(denied, Some(REFUSED), "{service}: {name}");
+        }
+        let denied = orchestrator.declare(&queue("dead-letters-of-mine")).await.unwrap_err();
+        assert_eq!(code(&denied), Some(REFUSED), "it reads them, and makes none");
+    }
+    let key = "payment.commands";
+    assert_eq!(orchestrator.publish("", key, None).await?, Some(REFUSED));
+    assert_eq!(
+        orchestrator.publish("saga.replies", "orchestrator.replies", None).await?,
+        Some(REFUSED)
+    );
+    let payment = Login::of(&vhost, "payment").await?;
+    let taken = consume(&payment, "analytics.dead-letters").await?;
+    assert_eq!(taken, Some(REFUSED), "nobody else reads them");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_service_speaks_only_for_itself() -> Result<()> {
     let vhost = ScratchVhost::with_logins().await?;

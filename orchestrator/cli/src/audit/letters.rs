@@ -1,4 +1,4 @@
-//! What lies in the queues: dead letters, each to be accounted for, and the depths of the rest.
+//! What lies in the queues: dead letters that nobody has collected, and the depths of the rest.
 
 use super::{
     error::Error,

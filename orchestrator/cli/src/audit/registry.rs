@@ -6,6 +6,7 @@ use super::{
     events::{self, Counter, Stuck},
     history,
     invariant::{Invariant, Need, Violation},
+    kept::{self, Kept},
     letters::{self, Letter},
     money, orders, parcels,
     sources::Sources,
@@ -41,6 +42,7 @@ pub fn list() -> Vec<Listed> {
     extend(&mut listed, "counter", events::OF_A_COUNTER);
     extend(&mut listed, "outbox", events::OF_AN_OUTBOX);
     extend(&mut listed, "dead letter", letters::OF_A_LETTER);
+    extend(&mut listed, "collected dead letter", kept::OF_A_KEPT_LETTER);
     listed
 }
 
@@ -67,6 +69,10 @@ pub(crate) fn of_an_outbox(it: &Stuck, sources: &Sources) -> Vec<Violation> {
 
 pub(crate) fn of_a_letter(it: &Letter, sources: &Sources) -> Vec<Violation> {
     broken(letters::OF_A_LETTER, it, it.id(), sources)
+}
+
+pub(crate) fn of_a_kept_letter(it: &Kept, sources: &Sources) -> Vec<Violation> {
+    broken(kept::OF_A_KEPT_LETTER, it, it.saga_id, sources)
 }
 
 fn broken<T>(

@@ -4,7 +4,7 @@ use super::{
     Options,
     dossier::{Journalled, Stored},
     error::Error,
-    events,
+    events, kept,
     letters::{self, Depth, Letter},
     page::{Books, Dossiers},
     registry,
@@ -15,6 +15,9 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// Of dead letters, as many are listed.
+const MOST_LETTERS: usize = 1_000;
 
 /// What was seen.
 #[derive(Default)]
@@ -111,6 +114,15 @@ impl Look {
         for letter in &self.letters {
             self.violations.add(registry::of_a_letter(letter, sources));
         }
+        // After the queues: a letter that is collected meanwhile is seen twice rather than never.
+        let (violations, listed) = (&mut self.violations, &mut self.letters);
+        kept::each(&mut books.journal_now, |letter| {
+            violations.add(registry::of_a_kept_letter(&letter, sources));
+            if listed.len() < MOST_LETTERS {
+                listed.extend(letter.listed());
+            }
+        })
+        .await?;
         Ok(())
     }
 }

@@ -42,10 +42,50 @@ pub async fn each_is_found(world: &World) -> Result<Vec<String>> {
 }
 
 fn all(world: &World) -> Vec<Corruption> {
-    [journal(world), orders(world), stock(world), money(world), inboxes(world), events(world)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        journal(world),
+        letters(world),
+        orders(world),
+        stock(world),
+        money(world),
+        inboxes(world),
+        events(world),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Dead letters that were collected.
+fn letters(world: &World) -> Vec<Corruption> {
+    let (completed, nobody) = (world.completed.0, Uuid::from_u128(9));
+    let letter = |saga: Uuid, reason: &str, state: &str| {
+        format!(
+            "INSERT INTO dead_letter (id, participant, died_in, message_kind, saga_id, reason, error,
+                    tries, fingerprint, body, headers, properties, dead_at, died_after, state, remark)
+             VALUES (gen_random_uuid(), 'payment', 'payment.commands', 'command', '{saga}',
+                    '{reason}', 'e', 1, gen_random_uuid(), '', '{{}}', '{{}}', now(), 0, '{state}', 'why')"
+        )
+    };
+    let discard = format!(
+        "INSERT INTO operator_action (audit_id, at, verb, reason, filter, accepted, text)
+         VALUES (gen_random_uuid(), now(), 'discard', 'why', '{{}}', true, ''); {}",
+        letter(nobody, "fault", "discarded")
+    );
+    let whole = |sql| Corruption { service: "orchestrator", sql, found: Vec::new() };
+    vec![
+        whole(letter(completed, "fault", "open")),
+        whole(letter(nobody, "poison-not-json", "open")),
+        whole(discard),
+        of("orchestrator", letter(nobody, "fault", "open"), "kept-letter-has-its-saga", nobody),
+        of("orchestrator", letter(completed, "unknown", "open"), "kept-letter-says-why", completed),
+        of(
+            "orchestrator",
+            letter(completed, "fault", "discarded"),
+            "kept-letter-is-accounted-for",
+            completed,
+        ),
+    ]
 }
 
 fn journal(world: &World) -> Vec<Corruption> {

@@ -76,6 +76,9 @@ pub(super) fn processes(
         for (variable, value) in &neighbours {
             set(process, folder, variable, value);
         }
+        if process.service == "orchestrator" {
+            set(process, folder, "DEAD_LETTER_OWNERS", "analytics");
+        }
         if let Some(database) = databases.get(process.service) {
             let amqp = vhost.url_as(process.service, instances.broker_password())?;
             set(process, folder, "AMQP_URL", amqp.as_str());
