@@ -26,7 +26,8 @@ async fn with_console(
     let mut complaints = browser.complaints().await?;
     let optional = |line: &String| OPTIONAL.iter().any(|path| line.contains(path));
     // On a busy machine the orchestrator may say "not now"; the page says so, and asks again.
-    complaints.retain(|line| !line.contains("503") && !(line.contains("404") && optional(line)));
+    let excused = |line: &String| line.contains("503") || (line.contains("404") && optional(line));
+    complaints.retain(|line| !excused(line));
     ensure!(complaints.is_empty(), "the browser complains: {complaints:#?}");
     browser.close().await
 }
