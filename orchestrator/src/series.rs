@@ -80,8 +80,24 @@ pub const SERIES: &[Series] = &[
         &[],
         "Sagas that were looked at because their wake-up time had come.",
     ),
-    Series::gauge("starts_held", &[], "1 while starts wait in their queue because the window is full."),
-    Series::gauge("starts_window", &[], "Sagas in flight from which on starts wait; 0: they never do."),
-    Series::gauge("starts_window_taken", &[], "Open sagas that are not parked, counted every second."),
-    Series::counter("sagas_removed_total", &[], "Ended sagas removed with their history because SAGA_RETENTION is over."),
+    Series::gauge(
+        "starts_held",
+        &[],
+        "1 while starts wait in their queue because the window is full.",
+    ),
+    Series::gauge(
+        "starts_window",
+        &[],
+        "Sagas in flight from which on starts wait; 0: they never do.",
+    ),
+    Series::gauge(
+        "starts_window_taken",
+        &[],
+        "Open sagas that are not parked, counted every second.",
+    ),
+    Series::counter(
+        "sagas_removed_total",
+        &[],
+        "Ended sagas removed with their history because SAGA_RETENTION is over.",
+    ),
 ];

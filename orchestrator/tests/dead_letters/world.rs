@@ -130,7 +130,7 @@ impl World {
 
     /// What their commands became, in their queue.
     pub async fn bury(&self, commands: &[CommandEnvelope]) -> Result<()> {
-        let letters: Vec<_> = commands.iter().map(|command| letter_of(command)).collect();
+        let letters: Vec<_> = commands.iter().map(letter_of).collect();
         self.send(&letters).await
     }
 

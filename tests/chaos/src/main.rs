@@ -9,7 +9,7 @@ use chaos::{
     verdict::{Outcome, Verdict, table},
 };
 use clap::{Parser, Subcommand, ValueEnum};
-use sagactl::duration;
+use orchestrator::duration;
 use std::{
     fs,
     io::Write as _,

@@ -18,7 +18,7 @@ pub(crate) const OF_A_KEPT_LETTER: &[Invariant<Kept>] = &[
     },
     Invariant {
         name: "kept-letter-has-its-saga",
-        says: "every dead letter that was collected belongs to a saga that exists, or could not be read at all (poison), or was discarded",
+        says: "every dead letter that was collected belongs to a saga that exists or was removed after its time, or could not be read at all (poison), or was discarded",
         needs: &[],
         broken: has_its_saga,
     },
@@ -52,7 +52,8 @@ pub(crate) struct Kept {
 const ALL: &str = "
     SELECT id, participant, message_kind, message_id, type, saga_id, reason, error, state, replays,
            unreadable IS NOT NULL AS unreadable,
-           EXISTS (SELECT FROM saga WHERE saga.id = letter.saga_id) AS known,
+           EXISTS (SELECT FROM saga WHERE saga.id = letter.saga_id)
+           OR EXISTS (SELECT FROM retention WHERE letter.dead_at <= ended_until) AS known,
            EXISTS (SELECT FROM operator_action AS action
                     WHERE action.dead_letter = letter.id AND accepted)
            OR EXISTS (SELECT FROM dead_letter_replay_item AS item
@@ -78,6 +79,7 @@ impl Kept {
             kind: self.kind.clone(),
             saga: self.saga_id.map(|saga| saga.to_string()),
             known: self.known,
+            at: None,
             reason: Some(self.reason.clone()),
             error: Some(self.error.clone()),
         })

@@ -46,7 +46,7 @@ pub struct Letter {
     pub known: bool,
     /// When it was sent.
     #[serde(skip)]
-    at: Option<OffsetDateTime>,
+    pub(super) at: Option<OffsetDateTime>,
     pub reason: Option<String>,
     pub error: Option<String>,
 }
