@@ -309,3 +309,34 @@ fn the_rules_for_contributors_stay_short() -> Result<()> {
     ensure!(lines <= 60, "{lines} lines, and 60 are the limit");
     Ok(())
 }
+
+/// Every way to be stuck names what proves that it heals.
+#[test]
+fn every_section_of_the_runbook_names_a_proof_that_exists() -> Result<()> {
+    let page = fs::read_to_string(root().join("docs/runbook.md"))?;
+    let mut tests = String::new();
+    for folder in ["tests", "orchestrator"] {
+        for path in files(folder, ".rs")? {
+            tests += &fs::read_to_string(&path)?;
+        }
+    }
+    let mut wrong = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let title = section.lines().next().unwrap_or_default();
+        let Some((_, proof)) = section.split_once("*Proof*: ") else {
+            wrong.push(format!("{title}: no proof"));
+            continue;
+        };
+        let proof = proof.lines().next().unwrap_or_default();
+        for name in proof.split('`').skip(1).step_by(2) {
+            let exists = match name.strip_prefix("make chaos SCENARIO=") {
+                Some(scenario) => tests.contains(&format!("\"{scenario}\"")),
+                None => tests.contains(&format!("fn {name}(")),
+            };
+            if !exists {
+                wrong.push(format!("{title}: {name} is not there"));
+            }
+        }
+    }
+    none_of(wrong)
+}
