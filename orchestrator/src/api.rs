@@ -11,12 +11,14 @@ mod events;
 mod explain;
 mod filter;
 mod list;
+pub mod participants;
 pub(crate) mod schema;
 mod verbs;
 mod view;
 
 use crate::{engine::Engine, sending::Sender};
 use axum::Router;
+use participants::Participants;
 use runtime::http::Problem;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,15 +30,17 @@ pub struct Desk {
     pub sender: Sender,
     counts: counts::Recent,
     listeners: events::Listeners,
+    participants: Participants,
 }
 
 impl Desk {
-    pub fn new(engine: Engine, sender: Sender) -> Self {
+    pub fn new(engine: Engine, sender: Sender, participants: Participants) -> Self {
         Desk {
             engine,
             sender,
             counts: counts::Recent::default(),
             listeners: events::Listeners::default(),
+            participants,
         }
     }
 }
@@ -69,6 +73,7 @@ fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(audit::audit))
         .routes(routes!(definitions::definitions))
         .routes(routes!(definitions::definition))
+        .routes(routes!(participants::participants))
 }
 
 fn problem(error: sqlx::Error) -> Problem {

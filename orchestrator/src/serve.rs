@@ -3,7 +3,7 @@
 use crate::{
     MIGRATOR,
     admission::Admission,
-    api,
+    api::{self, participants::Participants},
     config::Settings,
     console,
     dead_letters::{self, Office},
@@ -33,6 +33,8 @@ pub enum Error {
     Config(#[from] config::Error),
     #[error(transparent)]
     Address(#[from] messaging::BadAddress),
+    #[error(transparent)]
+    Participants(#[from] api::participants::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -65,7 +67,8 @@ pub async fn serve(
     let engine = Engine { pool: pool.clone(), catalogue: Arc::new(catalogue) };
     let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
     let office = Office::new(&letters, engine.clone(), publisher.clone(), shutdown.clone());
-    let desk = api::Desk::new(engine.clone(), sender.clone());
+    let participants = Participants::from_env(&amqp)?;
+    let desk = api::Desk::new(engine.clone(), sender.clone(), participants);
 
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
     let router =

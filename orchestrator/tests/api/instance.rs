@@ -5,7 +5,7 @@ use contracts::{CommandEnvelope, Outcome, ReplyEnvelope, SagaId, StartEnvelope};
 use messaging::{Amqp, Publisher};
 use orchestrator::{
     MIGRATOR,
-    api::{self, Desk},
+    api::{self, Desk, participants::Participants},
     engine::{Engine, Occurrence},
     sending::Sender,
 };
@@ -24,7 +24,7 @@ pub struct Instance {
     shutdown: Shutdown,
     server: JoinHandle<()>,
     database: ScratchDb,
-    _vhost: ScratchVhost,
+    vhost: ScratchVhost,
 }
 
 /// An answer, read whole.
@@ -48,14 +48,23 @@ impl Instance {
         let amqp = Amqp::new(url, "orchestrator")?;
         let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
         let sender = Sender { publisher, shutdown: shutdown.clone() };
-        let router = api::router(Desk::new(engine.clone(), sender));
+        let participants = Participants::new(amqp, "")?;
+        let router = api::router(Desk::new(engine.clone(), sender, participants));
         let listener = http::listen(Ipv4Addr::LOCALHOST.into(), 0).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let limits = http::Limits { drain: Duration::from_secs(1), ..http::Limits::default() };
         let serving = http::serve_on(listener, router, health, shutdown.clone(), limits);
         let server = tokio::spawn(serving);
         let client = runtime::http_client::client()?;
-        Ok(Instance { engine, url, client, shutdown, server, database, _vhost: vhost })
+        Ok(Instance { engine, url, client, shutdown, server, database, vhost })
+    }
+
+    /// The queues of a participant, which nobody reads.
+    pub async fn declare(&self, participant: &'static str) -> Result<()> {
+        let url: Redacted = self.vhost.url().parse().map_err(anyhow::Error::msg)?;
+        let amqp = Amqp::new(url, participant)?;
+        let topology = messaging::Topology::participant(participant);
+        Ok(messaging::prepare(&amqp, &topology, &self.shutdown).await?)
     }
 
     /// As the role that owns the tables.

@@ -7,4 +7,5 @@ mod events;
 mod explain;
 mod instance;
 mod lists;
+mod participants;
 mod verbs;

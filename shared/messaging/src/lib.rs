@@ -35,6 +35,7 @@ mod publisher;
 pub mod series;
 mod session;
 mod settlement;
+mod survey;
 mod topology;
 mod wire;
 
@@ -53,4 +54,5 @@ pub use names::{
 };
 pub use outgoing::{Outgoing, Properties};
 pub use publisher::{NotSent, Publisher, Stopped, Unroutable};
+pub use survey::{Depth, survey};
 pub use topology::Topology;

@@ -62,7 +62,7 @@ impl Tier {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Tier::OneSecond => "1s",
             Tier::FiveSeconds => "5s",

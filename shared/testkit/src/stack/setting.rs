@@ -61,6 +61,9 @@ pub(super) fn processes(
         Some(format!("http://127.0.0.1:{port}"))
     };
     let simulator = address(SIMULATOR).unwrap_or_default();
+    let participants: Vec<_> =
+        SERVICES.iter().filter_map(|name| Some(format!("{name}={}", address(name)?))).collect();
+    let participants = participants.join(",");
     let neighbours = [
         ("ORCHESTRATOR_URL", address("orchestrator").unwrap_or_default()),
         ("GATEWAY_URL", format!("{simulator}/gateway")),
@@ -78,6 +81,7 @@ pub(super) fn processes(
         }
         if process.service == "orchestrator" {
             set(process, folder, "DEAD_LETTER_OWNERS", "analytics");
+            set(process, folder, "PARTICIPANT_URLS", &participants);
         }
         if let Some(database) = databases.get(process.service) {
             let amqp = vhost.url_as(process.service, instances.broker_password())?;
