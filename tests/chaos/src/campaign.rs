@@ -202,7 +202,8 @@ impl Campaign {
             }
         };
         sleep(BETWEEN).await;
-        let (account, report) = books::read(&self.ground, &log, &mut self.known).await?;
+        let (account, report) =
+            books::read(&self.ground, &log, &mut self.known, books::SETTLE).await?;
         Ok(Outcome { name, strikes, account, report, rest, held_back, log })
     }
 

@@ -62,7 +62,7 @@ async fn what_is_wrong_is_noticed(ground: &Ground, log: &[Entry]) -> Result<()> 
     gateway("/gateway/captures", &format!("{key}/capture"), captured).await?;
     let missing = Entry { kind: Kind::Good, told: Told::Accepted(Uuid::new_v4()), unknown: 0 };
     let log = [log, &[missing]].concat();
-    let read = books::read(ground, &log, &mut BTreeSet::new()).await;
+    let read = books::read(ground, &log, &mut BTreeSet::new(), Duration::ZERO).await;
     let (account, report) = read.context("the books cannot be read")?;
     ensure!(account.lost.len() == 1, "lost: {:?}", account.lost);
     ensure!(account.doubled.len() == 1, "doubled: {:?}", account.doubled);

@@ -145,8 +145,11 @@ impl Local {
         let stack = self.stack.lock().await;
         let last = |name: &String| {
             let log = stack.log_end(name).ok()?;
-            let stamp =
-                |line: &str| OffsetDateTime::parse(line.split_whitespace().next()?, &Rfc3339).ok();
+            // Behind the name of the process.
+            let stamp = |line: &str| {
+                let mut words = line.split_whitespace().take(2);
+                words.find_map(|word| OffsetDateTime::parse(word, &Rfc3339).ok())
+            };
             Some((name.clone(), log.lines().rev().find_map(stamp)?.unix_timestamp()))
         };
         self.clocks.keys().filter_map(last).collect()
