@@ -18,6 +18,14 @@ free_ports() { # COUNT -> that many different ports, one a line
     done
 }
 
+wait_for_free_port() { # PORT SECONDS: false when it is still taken then
+    local tenths=$(($2 * 10))
+    while listening "$1"; do
+        [ $((tenths--)) -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+
 wait_for_port() { # PORT SECONDS PROCESS-RECORD: false when the limit or the process ends first
     local tenths=$(($2 * 10))
     until listening "$1"; do
