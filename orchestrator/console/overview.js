@@ -1,6 +1,6 @@
 // The overview: one sentence on how things are, the figures behind it, and what changes.
 
-import { get, maybe } from "./api.js";
+import { get } from "./api.js";
 import { line, note, shares, since } from "./chart.js";
 import { address, el, empty, heading, link, section, table } from "./dom.js";
 import { calmly, follow } from "./live.js";
@@ -15,11 +15,11 @@ export default function overview(page) {
   const load = async () => {
     const [counts, participants, listed] = await Promise.all([
       get("sagas/counts", null, page.signal),
-      maybe(get("participants", null, page.signal)),
+      get("participants", null, page.signal),
       recent.size ? null : get("sagas", { limit: SHOWN }, page.signal),
     ]);
     for (const saga of listed?.items.toReversed() ?? []) recent.set(saga.saga_id, saga);
-    page.draw(...view(counts, participants?.items ?? [], [...recent.values()].toReversed()));
+    page.draw(...view(counts, participants.items, [...recent.values()].toReversed()));
   };
   page.keep(load);
   const soon = calmly(() => page.refresh(), 1_000);

@@ -1,6 +1,6 @@
 // Participants: what waits in their queues, who takes it, and what their breakers say.
 
-import { get, maybe } from "./api.js";
+import { get } from "./api.js";
 import { address, el, empty, heading, link, table } from "./dom.js";
 import { badge, count } from "./words.js";
 
@@ -10,9 +10,7 @@ export const PARTICIPANT_COLUMNS = ["Participant", "Commands waiting", "Consumer
 export default function participants(page) {
   page.title("Participants");
   page.keep(async () => {
-    const found = await maybe(get("participants", null, page.signal));
-    if (!found) return page.draw(heading("Participants"), empty("This orchestrator does not tell of them."));
-    const { items } = found;
+    const { items } = await get("participants", null, page.signal);
     return page.draw(
       heading("Participants"),
       el("p", null, "A participant takes commands from a queue of its own and answers each. ",

@@ -52,6 +52,7 @@ export default function sagas(page) {
   page.keep(first);
   // Rows on the page change where they stand; new ones wait until they are asked for.
   follow("/api/v1/events", page.signal, (saga) => {
+    if (!plans) return; // before the first reading, which will tell of it
     const index = items.findIndex(({ saga_id: id }) => id === saga.saga_id);
     if (index >= 0) items[index] = { ...items[index], ...saga };
     else if (Date.parse(saga.created_at) > Date.parse(items[0]?.created_at ?? 0)) news.add(saga.saga_id);

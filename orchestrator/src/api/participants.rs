@@ -20,7 +20,6 @@ use utoipa::ToSchema;
 const FRESH: Duration = Duration::from_secs(2);
 const SURVEY_LIMIT: Duration = Duration::from_secs(3);
 const SCRAPE_LIMIT: Duration = Duration::from_secs(1);
-const RETRY_AFTER_S: u32 = 2;
 
 /// Where they are asked.
 #[derive(Clone)]
@@ -57,7 +56,7 @@ pub struct Participant {
     reachable: Option<bool>,
 }
 
-/// Null: there is no such queue.
+/// Null: there is no such queue, or RabbitMQ cannot be asked.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Commands {
     ready: Option<u32>,
@@ -139,10 +138,17 @@ async fn look(desk: &Desk) -> Result<Vec<Participant>, Problem> {
         plans.flat_map(|plan| plan.steps().map(|(_, step)| step.action.participant())).collect();
     let queues: Vec<String> = names.iter().flat_map(|name| queues(name)).collect();
     let surveyed = timeout(SURVEY_LIMIT, survey(&desk.participants.amqp, &queues)).await;
-    let depths = surveyed.map_err(|_| away())?.map_err(|error| {
-        tracing::warn!(%error, "queues cannot be looked at");
-        away()
-    })?;
+    let depths = match surveyed {
+        Ok(Ok(depths)) => depths,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "queues cannot be looked at");
+            vec![None; queues.len()]
+        }
+        Err(_) => {
+            tracing::warn!("queues are not told of in time");
+            vec![None; queues.len()]
+        }
+    };
     let open: BTreeMap<String, i64> = sqlx::query_as(
         "SELECT participant, count(*) FROM dead_letter WHERE state = 'open' GROUP BY participant",
     )
@@ -193,10 +199,6 @@ fn participant(
         breakers,
         reachable,
     }
-}
-
-fn away() -> Problem {
-    Problem::unavailable("RabbitMQ cannot be asked right now", RETRY_AFTER_S)
 }
 
 /// Out of Prometheus' text: `breaker_state{breaker="gateway"} 2`.

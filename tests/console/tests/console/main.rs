@@ -11,9 +11,6 @@ use serde_json::{Value, json};
 use testkit::{PATIENCE, Stack, With, eventually};
 use wire::Wire;
 
-/// Endpoints that the console asks for and does without where there are none.
-const OPTIONAL: [&str; 1] = ["/participants"];
-
 /// Opens the console of a stack of its own; afterwards the browser must not have complained.
 async fn with_console(
     options: &[With],
@@ -24,10 +21,8 @@ async fn with_console(
     let kept = promise(&mut stack, &browser).await;
     stack.explain(kept).await?;
     let mut complaints = browser.complaints().await?;
-    let optional = |line: &String| OPTIONAL.iter().any(|path| line.contains(path));
     // On a busy machine the orchestrator may say "not now"; the page says so, and asks again.
-    let excused = |line: &String| line.contains("503") || (line.contains("404") && optional(line));
-    complaints.retain(|line| !excused(line));
+    complaints.retain(|line| !line.contains("503"));
     ensure!(complaints.is_empty(), "the browser complains: {complaints:#?}");
     browser.close().await
 }
