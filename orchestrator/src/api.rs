@@ -47,15 +47,13 @@ impl Desk {
 
 /// Every route, and the document of them.
 pub fn router(desk: Desk) -> Router {
-    let (router, document) = (routes().split_for_parts().0, document());
+    let (router, document) = routes().split_for_parts();
     router.merge(document::routes(&document)).with_state(desk)
 }
 
 /// The document that `/docs` shows.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = routes().into_openapi();
-    document.merge(dead_letters::routes().into_openapi());
-    document
+    routes().into_openapi()
 }
 
 fn routes() -> OpenApiRouter<Desk> {

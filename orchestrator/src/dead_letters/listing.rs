@@ -6,13 +6,11 @@ use serde_json::Value;
 use sqlx::{FromRow, PgPool, types::Json};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Where a letter stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[schema(as = DeadLetterState)]
 pub enum State {
     Open,
     /// Its replay is decided, and what comes of it is not known yet.
@@ -36,9 +34,8 @@ impl State {
 }
 
 /// Which letters are meant; what is absent does not matter.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-#[schema(as = DeadLetterFilter)]
 pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub participant: Option<String>,
@@ -69,9 +66,7 @@ impl Filter {
     }
 }
 
-/// A dead letter.
-#[derive(Debug, FromRow, Serialize, ToSchema)]
-#[schema(as = DeadLetter)]
+#[derive(Debug, FromRow, Serialize)]
 pub struct Item {
     pub dead_letter_id: Uuid,
     pub participant: String,
@@ -110,8 +105,7 @@ pub struct Whole {
 }
 
 /// Letters that died of the same thing.
-#[derive(Debug, FromRow, Serialize, ToSchema)]
-#[schema(as = DeadLetterGroup)]
+#[derive(Debug, FromRow, Serialize)]
 pub struct Group {
     pub fingerprint: Uuid,
     pub participant: String,
@@ -253,8 +247,7 @@ pub async fn open(pool: &PgPool) -> sqlx::Result<BTreeMap<String, i64>> {
 }
 
 /// A replay of many, as it stands.
-#[derive(Debug, FromRow, Serialize, ToSchema)]
-#[schema(as = DeadLetterReplay)]
+#[derive(Debug, FromRow, Serialize)]
 pub struct Progress {
     pub replay_id: Uuid,
     pub state: String,
