@@ -47,13 +47,15 @@ impl Desk {
 
 /// Every route, and the document of them.
 pub fn router(desk: Desk) -> Router {
-    let (router, document) = routes().split_for_parts();
+    let (router, document) = (routes().split_for_parts().0, document());
     router.merge(document::routes(&document)).with_state(desk)
 }
 
 /// The document that `/docs` shows.
 pub fn document() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    let mut document = routes().into_openapi();
+    document.merge(dead_letters::routes().into_openapi());
+    document
 }
 
 fn routes() -> OpenApiRouter<Desk> {

@@ -1,6 +1,12 @@
 //! Dead letters: what there is, what it died of, and replaying or discarding it.
 
-use super::problem;
+use super::{
+    filter::Found,
+    list::{self, micros, place},
+    problem,
+    schema::{Listed, ProblemBody},
+    verbs,
+};
 use crate::dead_letters::{
     Office,
     listing::{self, Filter, Group, Item, Progress, State, Whole},
@@ -10,55 +16,69 @@ use axum::{
     Json, Router, extract,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use runtime::{
     http::{Body, Params, PathId, Problem},
     page::{Cursor, Limit, Page},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use sqlx::FromRow;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 pub fn router(office: Office) -> Router {
-    Router::new()
-        .route("/api/v1/dead-letters", get(letters))
-        .route("/api/v1/dead-letters/groups", get(groups))
-        .route("/api/v1/dead-letters/bulk/replay", post(replay_many))
-        .route("/api/v1/dead-letters/bulk/discard", post(discard_many))
-        .route("/api/v1/dead-letters/replays/{id}", get(progress))
-        .route("/api/v1/dead-letters/{id}", get(letter))
-        .route("/api/v1/dead-letters/{id}/replay", post(replay_one))
-        .route("/api/v1/dead-letters/{id}/discard", post(discard_one))
-        .with_state(office)
+    routes().split_for_parts().0.with_state(office)
 }
 
-#[derive(Debug, Deserialize)]
+/// Every route, with its description.
+pub(super) fn routes() -> OpenApiRouter<Office> {
+    OpenApiRouter::new()
+        .routes(routes!(letters))
+        .routes(routes!(groups))
+        .routes(routes!(replay_many))
+        .routes(routes!(discard_many))
+        .routes(routes!(progress))
+        .routes(routes!(letter))
+        .routes(routes!(replay_one))
+        .routes(routes!(discard_one))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
+    /// 50 when not said.
     #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Limit,
+    /// The `next` of the page before.
+    #[param(value_type = Option<String>)]
     cursor: Option<Cursor<(i64, Uuid)>>,
     participant: Option<String>,
     #[serde(rename = "type")]
     message_type: Option<String>,
+    #[param(inline)]
     state: Option<State>,
     fingerprint: Option<Uuid>,
     saga_id: Option<Uuid>,
+    /// Part of the message's id, its type, the reason, the error or the saga's id, among the 10,000
+    /// newest letters.
     text: Option<String>,
 }
 
+/// Dead letters, the latest death first.
+#[utoipa::path(get, path = "/api/v1/dead-letters", operation_id = "list-dead-letters", params(Wanted), responses(
+    (status = 200, body = Listed<Item>, description = "One page."),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A filter is not acceptable."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn letters(
     extract::State(office): extract::State<Office>,
     Params(wanted): Params<Wanted>,
-) -> Result<Page<Item>, Problem> {
-    let before = wanted.cursor.map(|Cursor((micros, id))| {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok();
-        // Older than any letter, and perhaps than any time that Postgres can hold.
-        let at = at.filter(|at| at.year() >= 1970);
-        at.map(|at| (at, id)).ok_or_else(|| Problem::field("cursor", "is not one of this list's"))
-    });
+) -> Result<Json<Page<Item>>, Problem> {
+    let before = wanted.cursor.map(|cursor| place(&cursor)).transpose()?;
     let filter = Filter {
         participant: wanted.participant,
         message_type: wanted.message_type,
@@ -67,31 +87,35 @@ async fn letters(
         saga_id: wanted.saga_id,
         text: wanted.text,
     };
-    let before = before.transpose()?;
     possible(&filter, "")?;
     let pool = &office.engine.pool;
     let items = listing::list(pool, &filter, before, wanted.limit.rows()).await.map_err(problem)?;
-    let micros =
-        |at: OffsetDateTime| i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
-    Ok(Page::cut(items, wanted.limit, |item| (micros(item.dead_at), item.dead_letter_id)))
+    Ok(Json(Page::cut(items, wanted.limit, |item| (micros(item.dead_at), item.dead_letter_id))))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Whose {
     participant: Option<String>,
 }
 
+/// Dead letters that died of the same thing, counted: those with open letters first, at most 200.
+#[utoipa::path(get, path = "/api/v1/dead-letters/groups", operation_id = "group-dead-letters", params(Whose), responses(
+    (status = 200, body = Listed<Group>, description = "All of them."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn groups(
     extract::State(office): extract::State<Office>,
     Params(whose): Params<Whose>,
-) -> Result<Page<Group>, Problem> {
+) -> Result<Json<Page<Group>>, Problem> {
     let participant = whose.participant.as_deref().filter(|name| !name.contains('\0'));
     let items = listing::groups(&office.engine.pool, participant).await.map_err(problem)?;
-    Ok(Page { items, next: None })
+    Ok(Json(Page { items, next: None }))
 }
 
 /// A letter, whole.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WholeDeadLetter)]
 struct View {
     #[serde(flatten)]
     item: Item,
@@ -99,35 +123,29 @@ struct View {
     died_in: String,
     /// Tries that were spent on it.
     tries: i32,
-    first_failure: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    first_failure: Option<OffsetDateTime>,
     /// JSON as it is; other text as text; null where it is neither.
     body: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     body_base64: Option<String>,
+    #[schema(value_type = Object)]
     headers: Value,
+    #[schema(value_type = Object)]
     properties: Value,
-    saga: Option<Saga>,
+    saga: Option<list::Item>,
     /// Why replaying it is refused.
     stale: Option<String>,
 }
 
-/// As much of its saga as says where it stands.
-#[derive(Debug, FromRow, Serialize)]
-struct Saga {
-    saga_id: Uuid,
-    definition: String,
-    version: i32,
-    state: String,
-    parked: Option<String>,
-    cause: Option<sqlx::types::Json<Value>>,
-    #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339")]
-    updated_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option")]
-    ended_at: Option<OffsetDateTime>,
-}
-
+/// One dead letter, with what it carried and where its saga stands.
+#[utoipa::path(get, path = "/api/v1/dead-letters/{id}", operation_id = "get-dead-letter",
+    params(("id" = Uuid, Path, description = "The dead letter.")), responses(
+    (status = 200, body = View, description = "The letter."),
+    (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such letter."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn letter(
     extract::State(office): extract::State<Office>,
     PathId(id): PathId<Uuid>,
@@ -137,15 +155,16 @@ async fn letter(
         return Err(unknown(id));
     };
     let Whole { died_in, tries, first_failure, body, headers, properties } = whole;
-    let saga = sqlx::query_as(
-        "SELECT id AS saga_id, definition, version, state, parked, cause, created_at, updated_at,
-                ended_at
+    let saga: Option<Found> = sqlx::query_as(
+        "SELECT id, definition, version, state, parked, cause, steps, revision, created_at,
+                updated_at, ended_at, true AS hit
            FROM saga WHERE id = $1",
     )
     .bind(item.saga_id)
     .fetch_optional(pool)
     .await
     .map_err(problem)?;
+    let saga = saga.map(|found| list::Item::of(found, &office.engine.catalogue));
     let stale = office.stale(id).await.map_err(problem)?;
     let (body, body_base64) = match serde_json::from_slice(&body) {
         Ok(json) => (json, None),
@@ -158,7 +177,7 @@ async fn letter(
         item,
         died_in,
         tries,
-        first_failure: first_failure.and_then(|at| at.format(&Rfc3339).ok()),
+        first_failure,
         body,
         body_base64,
         headers: headers.0,
@@ -168,90 +187,158 @@ async fn letter(
     }))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ask {
-    /// For the audit: why, and who asks.
-    reason: String,
-    by: Option<String>,
-    /// Only says what would be done.
-    #[serde(default)]
-    dry_run: bool,
+/// A verb that is stored, and will have its effect.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AcceptedForDeadLetter)]
+struct Accepted {
+    dead_letter_id: Uuid,
+    accepted: bool,
+    audit_id: Uuid,
 }
 
+/// What a verb would do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterRehearsal)]
+struct Would {
+    dead_letter_id: Uuid,
+    dry_run: bool,
+    /// The verb.
+    would: &'static str,
+}
+
+/// Sends the message again, under its own id, to the queue that it fell out of; refused once nobody
+/// waits for what it would do.
+#[utoipa::path(post, path = "/api/v1/dead-letters/{id}/replay", operation_id = "replay-dead-letter", request_body = verbs::Why,
+    params(("id" = Uuid, Path, description = "The dead letter.")), responses(
+    (status = 200, body = Would, description = "A dry run: what it would do."),
+    (status = 202, body = Accepted, description = "It is stored, and has its effect."),
+    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
+    (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such letter."),
+    (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "Nobody waits for it, nobody can read it, or it is settled: why."),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn replay_one(
     extract::State(office): extract::State<Office>,
     PathId(id): PathId<Uuid>,
-    Body(ask): Body<Ask>,
+    Body(ask): Body<verbs::Why>,
 ) -> Result<Response, Problem> {
-    let why = checked(ask.reason, ask.by)?;
-    answer(id, "replay", office.replay_one(id, &why, ask.dry_run).await.map_err(problem)?)
+    let (reason, by, dry_run) = ask.checked()?;
+    let done = office.replay_one(id, &Why { reason, by }, dry_run).await.map_err(problem)?;
+    answer(id, "replay", done)
 }
 
+/// Puts a letter aside for good.
+#[utoipa::path(post, path = "/api/v1/dead-letters/{id}/discard", operation_id = "discard-dead-letter", request_body = verbs::Why,
+    params(("id" = Uuid, Path, description = "The dead letter.")), responses(
+    (status = 200, body = Would, description = "A dry run: what it would do."),
+    (status = 202, body = Accepted, description = "It is stored, and has its effect."),
+    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
+    (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such letter."),
+    (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "It is settled: how."),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn discard_one(
     extract::State(office): extract::State<Office>,
     PathId(id): PathId<Uuid>,
-    Body(ask): Body<Ask>,
+    Body(ask): Body<verbs::Why>,
 ) -> Result<Response, Problem> {
-    let why = checked(ask.reason, ask.by)?;
-    answer(id, "discard", office.discard_one(id, &why, ask.dry_run).await.map_err(problem)?)
+    let (reason, by, dry_run) = ask.checked()?;
+    let done = office.discard_one(id, &Why { reason, by }, dry_run).await.map_err(problem)?;
+    answer(id, "discard", done)
 }
 
-fn answer(id: Uuid, verb: &str, done: Done) -> Result<Response, Problem> {
+fn answer(id: Uuid, verb: &'static str, done: Done) -> Result<Response, Problem> {
     match done {
         Done::NoSuchLetter => Err(unknown(id)),
         Done::Refused(why) => Err(Problem::conflict(why)),
         Done::Would => {
-            Ok(Json(json!({ "dead_letter_id": id, "dry_run": true, "would": verb }))
-                .into_response())
+            Ok(Json(Would { dead_letter_id: id, dry_run: true, would: verb }).into_response())
         }
-        Done::Accepted(audit) => {
-            let body = json!({ "dead_letter_id": id, "accepted": true, "audit_id": audit });
+        Done::Accepted(audit_id) => {
+            let body = Accepted { dead_letter_id: id, accepted: true, audit_id };
             Ok((StatusCode::ACCEPTED, Json(body)).into_response())
         }
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DeadLetterBulk)]
 pub struct AskMany {
-    /// As the list's parameters; `state` is `open` (unless it says `refused`).
+    /// As the list's parameters, at least one; `state` is `open` or `refused`. The 10,000 oldest.
     filter: Filter,
+    /// For the audit trail.
+    #[schema(min_length = 1, max_length = 500)]
     reason: String,
+    #[schema(min_length = 1, max_length = 100)]
     by: Option<String>,
+    /// Only tell what would happen.
     #[serde(default)]
     dry_run: bool,
 }
 
+/// What a verb for many letters leads to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterBulked)]
+struct Many {
+    /// Where a replay can be followed.
+    replay_id: Option<Uuid>,
+    matched: i64,
+    /// Those of them whose replay would be refused now.
+    stale: i64,
+    dry_run: bool,
+}
+
+/// Replays the letters that match, the oldest first: 1, 2, 5, 10, 20 and so on, each rung once the
+/// one before is answered, and none after a letter that died again.
+#[utoipa::path(post, path = "/api/v1/dead-letters/bulk/replay", operation_id = "replay-dead-letters", request_body = AskMany, responses(
+    (status = 200, body = Many, description = "A dry run: how many it would be."),
+    (status = 202, body = Many, description = "It is stored, and goes on by itself."),
+    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable, or the filter is empty."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn replay_many(
     extract::State(office): extract::State<Office>,
     Body(ask): Body<AskMany>,
 ) -> Result<Response, Problem> {
-    let why = checked(ask.reason, ask.by)?;
-    meant(&ask.filter)?;
-    let begun = office.replay_many(&ask.filter, &why, ask.dry_run).await.map_err(problem)?;
-    Ok(answer_many(&begun, ask.dry_run))
+    let (filter, why, dry_run) = ask.checked()?;
+    let begun = office.replay_many(&filter, &why, dry_run).await.map_err(problem)?;
+    Ok(answer_many(&begun, dry_run))
 }
 
+/// Puts the letters that match aside for good.
+#[utoipa::path(post, path = "/api/v1/dead-letters/bulk/discard", operation_id = "discard-dead-letters", request_body = AskMany, responses(
+    (status = 200, body = Many, description = "A dry run: how many it would be."),
+    (status = 202, body = Many, description = "It is stored, and goes on by itself."),
+    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable, or the filter is empty."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn discard_many(
     extract::State(office): extract::State<Office>,
     Body(ask): Body<AskMany>,
 ) -> Result<Response, Problem> {
-    let why = checked(ask.reason, ask.by)?;
-    meant(&ask.filter)?;
-    let begun = office.discard_many(&ask.filter, &why, ask.dry_run).await.map_err(problem)?;
-    Ok(answer_many(&begun, ask.dry_run))
+    let (filter, why, dry_run) = ask.checked()?;
+    let begun = office.discard_many(&filter, &why, dry_run).await.map_err(problem)?;
+    Ok(answer_many(&begun, dry_run))
 }
 
 fn answer_many(begun: &Begun, dry_run: bool) -> Response {
-    let Begun { replay, matched, stale } = begun;
-    let body = json!({
-        "replay_id": replay, "matched": matched, "stale": stale, "dry_run": dry_run,
-    });
+    let Begun { replay, matched, stale } = *begun;
     let status = if dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
-    (status, Json(body)).into_response()
+    (status, Json(Many { replay_id: replay, matched, stale, dry_run })).into_response()
 }
 
+/// How far a replay of many has got.
+#[utoipa::path(get, path = "/api/v1/dead-letters/replays/{id}", operation_id = "get-dead-letter-replay",
+    params(("id" = Uuid, Path, description = "The replay.")), responses(
+    (status = 200, body = Progress, description = "As it stands."),
+    (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such replay."),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+))]
 async fn progress(
     extract::State(office): extract::State<Office>,
     PathId(id): PathId<Uuid>,
@@ -264,35 +351,20 @@ fn unknown(id: Uuid) -> Problem {
     Problem::not_found(format!("no dead letter {id}"))
 }
 
-fn checked(reason: String, by: Option<String>) -> Result<Why, Problem> {
-    let wrong = |text: &str, most: usize| match text {
-        text if text.chars().count() > most => Some(format!("has at most {most} characters")),
-        text if text.contains('\0') => Some("has no NUL characters".to_owned()),
-        _ => None,
-    };
-    let reason = reason.trim();
-    if reason.is_empty() {
-        return Err(Problem::field("reason", "says why; it is not empty"));
+impl AskMany {
+    /// A filter for a verb says something, and nothing that makes no sense.
+    fn checked(self) -> Result<(Filter, Why, bool), Problem> {
+        let AskMany { filter, reason, by, dry_run } = self;
+        let (reason, by, dry_run) = verbs::Why::new(reason, by, dry_run).checked()?;
+        if filter == Filter::default() {
+            return Err(Problem::field("filter", "says which are meant; it is not empty"));
+        }
+        if !matches!(filter.state, None | Some(State::Open | State::Refused)) {
+            return Err(Problem::field("filter.state", "is open or refused"));
+        }
+        possible(&filter, "filter.")?;
+        Ok((filter, Why { reason, by }, dry_run))
     }
-    if let Some(why) = wrong(reason, 500) {
-        return Err(Problem::field("reason", why));
-    }
-    let by = by.map(|by| by.trim().to_owned()).filter(|by| !by.is_empty());
-    if let Some(why) = by.as_deref().and_then(|by| wrong(by, 100)) {
-        return Err(Problem::field("by", why));
-    }
-    Ok(Why { reason: reason.to_owned(), by })
-}
-
-/// A filter for a verb says something, and nothing that makes no sense.
-fn meant(filter: &Filter) -> Result<(), Problem> {
-    if *filter == Filter::default() {
-        return Err(Problem::field("filter", "says which are meant; it is not empty"));
-    }
-    if !matches!(filter.state, None | Some(State::Open | State::Refused)) {
-        return Err(Problem::field("filter.state", "is open or refused"));
-    }
-    possible(filter, "filter.")
 }
 
 fn possible(filter: &Filter, within: &str) -> Result<(), Problem> {

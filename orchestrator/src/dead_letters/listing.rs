@@ -6,11 +6,13 @@ use serde_json::Value;
 use sqlx::{FromRow, PgPool, types::Json};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Where a letter stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = DeadLetterState)]
 pub enum State {
     Open,
     /// Its replay is decided, and what comes of it is not known yet.
@@ -34,8 +36,9 @@ impl State {
 }
 
 /// Which letters are meant; what is absent does not matter.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = DeadLetterFilter)]
 pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub participant: Option<String>,
@@ -66,7 +69,9 @@ impl Filter {
     }
 }
 
-#[derive(Debug, FromRow, Serialize)]
+/// A dead letter.
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 pub struct Item {
     pub dead_letter_id: Uuid,
     pub participant: String,
@@ -105,7 +110,8 @@ pub struct Whole {
 }
 
 /// Letters that died of the same thing.
-#[derive(Debug, FromRow, Serialize)]
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+#[schema(as = DeadLetterGroup)]
 pub struct Group {
     pub fingerprint: Uuid,
     pub participant: String,
@@ -247,7 +253,8 @@ pub async fn open(pool: &PgPool) -> sqlx::Result<BTreeMap<String, i64>> {
 }
 
 /// A replay of many, as it stands.
-#[derive(Debug, FromRow, Serialize)]
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+#[schema(as = DeadLetterReplay)]
 pub struct Progress {
     pub replay_id: Uuid,
     pub state: String,

@@ -4,10 +4,15 @@ use super::{
     error::Error,
     invariant::{Finding, Invariant},
     letters::Letter,
+    removed::Removed,
     snapshot::Snapshot,
 };
 use sqlx::FromRow;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+/// A message may die of a saga that has ended, so much later.
+const LATE: Duration = Duration::days(1);
 
 pub(crate) const OF_A_KEPT_LETTER: &[Invariant<Kept>] = &[
     Invariant {
@@ -40,7 +45,9 @@ pub(crate) struct Kept {
     #[sqlx(rename = "type")]
     pub kind: Option<String>,
     pub saga_id: Option<Uuid>,
+    /// It has one, or may have had one that ended long ago and was removed.
     pub known: bool,
+    pub dead_at: OffsetDateTime,
     pub reason: String,
     pub error: String,
     pub unreadable: bool,
@@ -52,8 +59,7 @@ pub(crate) struct Kept {
 const ALL: &str = "
     SELECT id, participant, message_kind, message_id, type, saga_id, reason, error, state, replays,
            unreadable IS NOT NULL AS unreadable,
-           EXISTS (SELECT FROM saga WHERE saga.id = letter.saga_id)
-           OR EXISTS (SELECT FROM retention WHERE letter.dead_at <= ended_until) AS known,
+           dead_at, EXISTS (SELECT FROM saga WHERE saga.id = letter.saga_id) AS known,
            EXISTS (SELECT FROM operator_action AS action
                     WHERE action.dead_letter = letter.id AND accepted)
            OR EXISTS (SELECT FROM dead_letter_replay_item AS item
@@ -65,8 +71,14 @@ const ALL: &str = "
       FROM dead_letter AS letter";
 
 /// One after the other, through `each`.
-pub(crate) async fn each(journal: &mut Snapshot, each: impl FnMut(Kept)) -> Result<(), Error> {
-    journal.each(ALL, each).await
+pub(crate) async fn each(journal: &mut Snapshot, mut each: impl FnMut(Kept)) -> Result<(), Error> {
+    let removed = Removed::read(journal).await?;
+    journal
+        .each(ALL, |mut letter: Kept| {
+            letter.known |= removed.covers(letter.dead_at - LATE);
+            each(letter);
+        })
+        .await
 }
 
 impl Kept {
@@ -79,7 +91,7 @@ impl Kept {
             kind: self.kind.clone(),
             saga: self.saga_id.map(|saga| saga.to_string()),
             known: self.known,
-            at: None,
+            at: Some(self.dead_at),
             reason: Some(self.reason.clone()),
             error: Some(self.error.clone()),
         })
@@ -136,6 +148,7 @@ mod tests {
             kind: None,
             saga_id: Some(Uuid::nil()),
             known: true,
+            dead_at: OffsetDateTime::UNIX_EPOCH,
             reason: "fault".into(),
             error: String::new(),
             unreadable: false,
