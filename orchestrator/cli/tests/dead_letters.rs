@@ -151,6 +151,7 @@ impl Ailing {
 impl Drop for Ailing {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.failpoints);
+        let _ = std::fs::remove_file(self.failpoints.with_extension("1"));
     }
 }
 
