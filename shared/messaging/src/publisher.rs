@@ -2,13 +2,14 @@ use crate::{
     Amqp, Error, Outgoing,
     headers::short,
     link::{Keeper, Lent, Link},
+    outgoing::now_in_ms,
 };
 use futures_util::future::join_all;
 use lapin::{Channel, Confirmation, message::BasicReturnMessage, options::BasicPublishOptions};
 use runtime::{health::Part, resilience::Backoff, sabotage::Safety, shutdown::Shutdown};
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -199,7 +200,7 @@ impl Publisher {
         channel: &Channel,
         messages: &[&Outgoing],
     ) -> Result<Vec<Unroutable>, NotSent> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = now_in_ms();
         // Polled in order, so that they are published in order; none waits for another.
         let confirms = join_all(messages.iter().map(|message| async move {
             let confirm = channel.basic_publish(

@@ -1,8 +1,14 @@
 //! A service from its start to its orderly end.
 
 use crate::{
-    Context, Error, Settings, commands::Commands, database::Database, desk::Desk, events::Events,
-    series::SERIES, together::Together, worker::Routes,
+    Context, Error, Settings,
+    commands::Commands,
+    database::Database,
+    desk::Desk,
+    events::Events,
+    series::{self, SERIES},
+    together::Together,
+    worker::Routes,
 };
 use axum::Router;
 use messaging::{Amqp, Consumer, Publisher, Topology, command_queue, event_queue};
@@ -41,6 +47,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
 
     describe(messaging::series::SERIES);
     describe(SERIES);
+    series::begin(desk.name);
     let health = Health::new();
     let database = Database::new(pool.clone(), shutdown.clone(), Some(health.part("database")));
     let schema = health.part("migrations");
