@@ -9,6 +9,7 @@ use crate::{
 use contracts::{participant_of, trace_id};
 use messaging::{Consumer, DeadReason, Delivery, Incoming, Outgoing, Poison};
 use runtime::{health::Part, resilience::Backoff, shutdown::Shutdown};
+use saga_core::Ignored;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -17,6 +18,9 @@ const OWNER: &str = "orchestrator";
 
 /// Every counter at nothing, as in [`crate::tally::begin`].
 pub fn begin() {
+    for why in [Ignored::Stale, Ignored::Over] {
+        metrics::counter!("events_ignored_total", "why" => why.as_str()).increment(0);
+    }
     for reason in DeadReason::ALL {
         metrics::counter!("dead_letters_total", "participant" => OWNER, "reason" => reason.as_str())
             .increment(0);
