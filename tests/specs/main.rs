@@ -14,12 +14,14 @@ mod kills;
 mod late_answers;
 mod load;
 mod lost_queues;
+mod observability;
 mod orchestrators;
 mod orders;
 mod outside_outage;
 mod parking;
 mod poison;
 mod retention;
+mod secrets;
 mod wire;
 
 use anyhow::Result;
