@@ -13,6 +13,7 @@ mod idempotency;
 mod kills;
 mod late_answers;
 mod load;
+mod management;
 mod orchestrators;
 mod orders;
 mod outside_outage;
