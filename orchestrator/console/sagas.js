@@ -43,7 +43,7 @@ export default function sagas(page) {
   const draw = () => page.draw(
     heading("Sagas"),
     which(wanted, plans),
-    bulk(ticked, wanted, page.refresh),
+    bulk(ticked, wanted, items.length > 0, page.refresh),
     el("p", { class: "faint", role: "status" },
       `${count(items.length, "saga")}${next ? " so far" : ""}, newest first.`,
       news.size > 0 && [" ", el("button", { type: "button", class: "quiet news", onclick: page.refresh },
@@ -78,7 +78,7 @@ function which(wanted, plans) {
   ]);
 }
 
-function bulk(ticked, wanted, done) {
+function bulk(ticked, wanted, some, done) {
   const filter = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== "")
     .map(([name, value]) => [name, typed(name, value)]));
   const filtered = Object.keys(filter).length > 0;
@@ -93,7 +93,7 @@ function bulk(ticked, wanted, done) {
     el("div", { class: "ticked" },
       el("span", null, ticked.size ? `${ticked.size} ticked:` : "Tick some to act on them:"),
       buttons(() => ({ ids: [...ticked] }), ticked.size === 0)),
-    filtered && el("div", { class: "found" },
+    filtered && some && el("div", { class: "found" },
       el("span", null, "All that this filter finds:"), buttons(() => ({ filter }), false)));
 }
 
