@@ -31,6 +31,7 @@ mod incoming;
 mod link;
 mod names;
 mod outgoing;
+mod pack;
 mod publisher;
 pub mod series;
 mod session;
