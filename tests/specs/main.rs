@@ -14,6 +14,7 @@ mod kills;
 mod late_answers;
 mod load;
 mod lost_queues;
+mod management;
 mod observability;
 mod orchestrators;
 mod orders;
