@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down reset order order-declined order-out-of-stock audit test matrix chaos chaos-compose sim bench lint install
+.PHONY: help up down reset order order-declined order-out-of-stock audit test alerts matrix chaos chaos-compose sim bench lint install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ test: ## Run every test against a private RabbitMQ and PostgreSQL (TEST="…": a
 	@scripts/install tests
 	cargo build --workspace --bins
 	scripts/with-instances cargo test --workspace $(TEST)
+
+alerts: ## See every alert fire under its fault and clear after it, by a real Prometheus on a running stack
+	@scripts/install tests
+	cargo build --workspace --bins
+	scripts/with-instances cargo test --workspace --test alerts -- --nocapture
 
 matrix: ## Drive an order through everything that can go wrong with each of its legs (MATRIX="…": arguments)
 	@scripts/install

@@ -144,6 +144,12 @@ fn every_alert_fires_when_it_must_and_leads_to_a_page_that_exists() -> Result<()
         .context("promtool is not there: scripts/install tests")?;
     let told = String::from_utf8_lossy(&tested.stderr).into_owned();
     ensure!(tested.status.success(), "{told}{}", String::from_utf8_lossy(&tested.stdout));
+    let checked = std::process::Command::new("promtool")
+        .args(["check", "config", "prometheus.yml"])
+        .current_dir(&folder)
+        .output()?;
+    let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+    ensure!(checked.status.success(), "{told}{}", String::from_utf8_lossy(&checked.stdout));
     let stories = fs::read_to_string(folder.join("alerts.test.yml"))?;
     let runbook = fs::read_to_string(root().join("docs/runbook.md"))?;
     let sections: BTreeSet<String> = runbook

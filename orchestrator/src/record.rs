@@ -142,6 +142,16 @@ impl Record {
         self.state.parked().map(|wait| self.definition.plan().step(wait.step).name)
     }
 
+    /// When an answer to this leg has been waited for since; `None` while nobody waits, and after a
+    /// fault or the last attempt.
+    pub fn asked_at(&self, step: StepIndex, leg: Leg) -> Option<OffsetDateTime> {
+        let asked =
+            |wait: &Wait| wait.step == step && wait.leg == leg && wait.flight == Flight::Sent;
+        self.state.waits().find(asked)?;
+        let until = self.wakes[step.get()]?;
+        Some(until - self.definition.plan().leg(step, leg)?.timeout)
+    }
+
     /// The commands that are sent and not answered.
     pub fn outstanding(&self) -> Vec<Wait> {
         self.state.waits().filter(|wait| wait.flight == Flight::Sent).collect()
@@ -208,7 +218,8 @@ impl Record {
             }
             Cause::Unanswered(step) => {
                 let attempts = plan.step(step).action.attempts;
-                format!("{name} was not answered in {attempts} attempts")
+                let word = if attempts == 1 { "attempt" } else { "attempts" };
+                format!("{name} was not answered in {attempts} {word}")
             }
             Cause::Cancelled | Cause::Forced => {
                 let what = if cause == Cause::Forced { "forced back" } else { "cancelled" };

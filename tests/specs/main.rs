@@ -14,12 +14,15 @@ mod kills;
 mod late_answers;
 mod load;
 mod lost_queues;
+mod management;
+mod observability;
 mod orchestrators;
 mod orders;
 mod outside_outage;
 mod parking;
 mod poison;
 mod retention;
+mod secrets;
 mod wire;
 
 use anyhow::Result;

@@ -43,6 +43,19 @@ impl Management {
         Ok(())
     }
 
+    pub(crate) async fn import_into(&self, vhost: &str, definitions: &Value) -> Result<()> {
+        self.send(Method::POST, &format!("definitions/{vhost}"), definitions.clone()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn forbid_declaring(&self, vhost: &str, login: &str) -> Result<()> {
+        let path = format!("permissions/{vhost}/{login}");
+        let mut rights = self.get(&path).await?;
+        rights["configure"] = json!("^$");
+        self.send(Method::PUT, &path, rights).await?;
+        Ok(())
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         let body = self.send(Method::GET, path, Value::Null).await?;
         serde_json::from_str(&body).context("the management API did not answer with JSON")

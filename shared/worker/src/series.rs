@@ -1,6 +1,7 @@
 //! Every series that a worker writes, in one place.
 
 use contracts::CommandEnvelope;
+use messaging::DeadReason;
 use runtime::series::Series;
 use std::time::Duration;
 
@@ -37,6 +38,18 @@ pub const SERIES: &[Series] = &[
         "From having a batch of commands (or one that reaches outside) to having its answers committed.",
     ),
 ];
+
+/// Counters at nothing: what appears with its first count has not increased, as Prometheus sees it,
+/// and would alarm nobody.
+pub(crate) fn begin(participant: &'static str) {
+    metrics::counter!("command_duplicates_total", "participant" => participant).increment(0);
+    metrics::counter!("command_retries_total", "participant" => participant).increment(0);
+    for reason in DeadReason::ALL {
+        metrics::counter!("dead_letters_total", "participant" => participant,
+            "reason" => reason.as_str())
+        .increment(0);
+    }
+}
 
 /// `outcome` is `done`, `refused` or `faulted`.
 pub(crate) fn handled(participant: &'static str, command: &CommandEnvelope, outcome: &'static str) {

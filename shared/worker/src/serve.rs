@@ -7,7 +7,7 @@ use crate::{
     desk::Desk,
     events::Events,
     retelling::{self, Retelling},
-    series::SERIES,
+    series::{self, SERIES},
     together::Together,
     worker::Routes,
 };
@@ -51,6 +51,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
 
     describe(messaging::series::SERIES);
     describe(SERIES);
+    series::begin(desk.name);
     let health = Health::new();
     let database = Database::new(pool.clone(), shutdown.clone(), Some(health.part("database")));
     let schema = health.part("migrations");
