@@ -11,12 +11,13 @@ use std::{
 };
 
 /// Who writes what.
-const TABLES: [(&str, &[Series]); 5] = [
+const TABLES: [(&str, &[Series]); 6] = [
     ("Every process", runtime::series::SERIES),
     ("Every process with a connection to RabbitMQ", messaging::series::SERIES),
     ("Every participant", worker::series::SERIES),
     ("Orchestrator", orchestrator::series::SERIES),
     ("Order", order::at_risk::SERIES),
+    ("Order, of starts", order::starts::SERIES),
 ];
 
 fn root() -> PathBuf {
@@ -143,6 +144,12 @@ fn every_alert_fires_when_it_must_and_leads_to_a_page_that_exists() -> Result<()
         .context("promtool is not there: scripts/install tests")?;
     let told = String::from_utf8_lossy(&tested.stderr).into_owned();
     ensure!(tested.status.success(), "{told}{}", String::from_utf8_lossy(&tested.stdout));
+    let checked = std::process::Command::new("promtool")
+        .args(["check", "config", "prometheus.yml"])
+        .current_dir(&folder)
+        .output()?;
+    let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+    ensure!(checked.status.success(), "{told}{}", String::from_utf8_lossy(&checked.stdout));
     let stories = fs::read_to_string(folder.join("alerts.test.yml"))?;
     let runbook = fs::read_to_string(root().join("docs/runbook.md"))?;
     let sections: BTreeSet<String> = runbook

@@ -7,8 +7,9 @@ use crate::{
     operator::{self, Ask, Unacceptable, Wanted},
     record::Record,
     stored,
+    tally::Tally,
 };
-use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope};
+use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope, trace_id};
 use saga_core::{Catalogue, Effect, Event, Ignored, MappingError, StepIndex, Verb};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -28,6 +29,7 @@ pub struct Desk<'a> {
     /// Legs whose commands are sent (again), as far as they are still waited for.
     sends: BTreeSet<(SagaId, StepIndex)>,
     pub lines: Vec<Line>,
+    tally: Tally,
 }
 
 impl<'a> Desk<'a> {
@@ -41,6 +43,7 @@ impl<'a> Desk<'a> {
             moved: BTreeSet::new(),
             sends: BTreeSet::new(),
             lines: Vec::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -114,6 +117,11 @@ impl<'a> Desk<'a> {
         if !self.new.remove(&start.saga) {
             return Verdict::AlreadyStarted;
         }
+        if let Some(record) = self.records.get(&start.saga) {
+            let plan = record.definition.plan();
+            self.tally.started(plan);
+            record.state.waits().for_each(|wait| self.tally.asked(plan, wait.step, wait.leg));
+        }
         self.lines.push(Line {
             saga: start.saga,
             seq: 1,
@@ -139,10 +147,14 @@ impl<'a> Desk<'a> {
             Ok(learnt) => learnt,
             Err(misfit) => return Verdict::Misfit(misfit.to_string()),
         };
+        let asked_at = record.asked_at(step, reply.leg);
         let effects = match record.apply(event, Some(&reply.body), self.now) {
             Ok(effects) => effects,
             Err(ignored) => return Verdict::Ignored(ignored),
         };
+        let took = asked_at.map(|at| (self.now - at).as_seconds_f64().max(0.0));
+        let plan = record.definition.plan();
+        self.tally.answered(plan, step, reply.leg, reply.outcome, took);
         if let Some(data) = learnt {
             record.data = data;
         }
@@ -291,8 +303,11 @@ impl<'a> Desk<'a> {
     fn moved(&mut self, saga: SagaId, effects: &[Effect]) -> Verdict {
         self.moved.insert(saga);
         for effect in effects {
-            if let Effect::Invoke { step, .. } = effect {
+            if let Effect::Invoke { step, leg, .. } = effect {
                 self.sends.insert((saga, *step));
+                if let Some(record) = self.records.get(&saga) {
+                    self.tally.asked(record.definition.plan(), *step, *leg);
+                }
             }
         }
         Verdict::Moved
@@ -320,25 +335,53 @@ impl<'a> Desk<'a> {
         commands
     }
 
-    /// Tells logs and metrics what has happened.
-    pub fn tell(&self) {
+    /// Tells logs and metrics what has happened, once it is committed.
+    pub fn tell(mut self) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            for line in &self.lines {
+                self.tell_line(line);
+            }
+        }
         for record in self.moved.iter().filter_map(|saga| self.records.get(saga)) {
-            let definition = record.definition.plan().name();
+            let plan = record.definition.plan();
+            let definition = plan.name();
+            let trace_id = record.traceparent.as_deref().and_then(trace_id);
             if record.state.is_open() {
-                if let Some(step) = record.parked() {
-                    tracing::warn!(saga.id = %record.id, definition, step, "saga parked");
+                if let Some(wait) = record.state.parked() {
+                    let step = plan.step(wait.step).name;
+                    tracing::warn!(
+                        saga.id = %record.id, trace_id, saga.definition = definition,
+                        saga.step = step, saga.leg = wait.leg.as_str(), saga.attempt = wait.attempt,
+                        "{definition} is parked at the {} of {step}", wait.leg
+                    );
                 }
                 continue;
             }
             let ending = record.state_word();
             let cause = record.reason.as_ref().map(|reason| reason.text.as_str());
-            tracing::info!(saga.id = %record.id, definition, ending, cause, "saga ended");
-            metrics::counter!("sagas_ended_total", "definition" => definition, "ending" => ending)
-                .increment(1);
-            let open = (self.now - record.created_at).as_seconds_f64();
-            metrics::histogram!("saga_duration_seconds", "definition" => definition, "ending" => ending)
-                .record(open);
+            let duration_s = (self.now - record.created_at).as_seconds_f64();
+            tracing::info!(
+                saga.id = %record.id, trace_id, saga.definition = definition, ending, cause,
+                duration_s, "{definition} {ending}"
+            );
+            self.tally.ended(plan, ending, duration_s);
         }
+        self.tally.count();
+    }
+
+    /// One line for each line of a history.
+    fn tell_line(&self, line: &Line) {
+        let Some(record) = self.records.get(&line.saga) else { return };
+        let definition = record.definition.plan().name();
+        let trace_id = record.traceparent.as_deref().and_then(trace_id);
+        let (step, leg) = (line.step.as_deref(), line.leg.map(Leg::as_str));
+        let outcome = line.outcome.map(Outcome::as_str);
+        let words = [step, leg, outcome].into_iter().flatten().map(|word| format!(" {word}"));
+        tracing::debug!(
+            saga.id = %line.saga, trace_id, saga.definition = definition, saga.step = step,
+            saga.leg = leg, saga.attempt = line.attempt, event = line.event, outcome,
+            seq = line.seq, "{definition} {}{}", line.event, words.collect::<String>()
+        );
     }
 }
 

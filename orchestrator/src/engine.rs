@@ -195,8 +195,9 @@ impl Engine {
 
         metrics::histogram!("journal_commit_seconds").record(begun.elapsed());
         metrics::histogram!("journal_batch_size").record(batch.len() as f64);
+        let commands = desk.commands();
         desk.tell();
-        Ok(Advanced { verdicts, commands: desk.commands() })
+        Ok(Advanced { verdicts, commands })
     }
 }
 

@@ -6,14 +6,26 @@ use crate::{
     engine::{Advanced, Engine, Occurrence, Verdict, is_lost, reach},
     sending::Sender,
 };
-use contracts::participant_of;
+use contracts::{participant_of, trace_id};
 use messaging::{Consumer, DeadReason, Delivery, Incoming, Outgoing, Poison};
 use runtime::{health::Part, resilience::Backoff, shutdown::Shutdown};
+use saga_core::Ignored;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Whose dead letters those of the orchestrator are.
 const OWNER: &str = "orchestrator";
+
+/// Every counter at nothing, as in [`crate::tally::begin`].
+pub fn begin() {
+    for why in [Ignored::Stale, Ignored::Over] {
+        metrics::counter!("events_ignored_total", "why" => why.as_str()).increment(0);
+    }
+    for reason in DeadReason::ALL {
+        metrics::counter!("dead_letters_total", "participant" => OWNER, "reason" => reason.as_str())
+            .increment(0);
+    }
+}
 
 /// What a queue's messages are.
 #[derive(Clone, Copy, Debug)]
@@ -172,22 +184,15 @@ fn poison_of(verdict: &Verdict) -> Option<Poison> {
     Some(Poison { reason, error })
 }
 
+/// What moved a saga tells itself, when it is committed.
 fn tell(occurrence: &Occurrence, verdict: &Verdict) {
-    match (occurrence, verdict) {
-        (Occurrence::Start(start), Verdict::Started) => {
-            metrics::counter!("sagas_started_total", "definition" => start.definition.clone())
-                .increment(1);
-        }
-        (_, Verdict::Ignored(why)) => {
-            metrics::counter!("events_ignored_total", "why" => why.as_str()).increment(1);
-        }
-        (Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply), Verdict::Moved) => {
-            let step = reply.step.clone();
-            metrics::counter!("replies_total", "definition" => reply.definition.clone(),
-                "step" => step, "leg" => reply.leg.as_str(), "outcome" => reply.outcome.as_str())
-            .increment(1);
-        }
-        _ => {}
+    let Verdict::Ignored(why) = verdict else { return };
+    metrics::counter!("events_ignored_total", "why" => why.as_str()).increment(1);
+    if let Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply) = occurrence {
+        tracing::debug!(
+            saga.id = %reply.saga, trace_id = reply.traceparent.as_deref().and_then(trace_id),
+            saga.step = reply.step, saga.leg = reply.leg.as_str(), saga.attempt = reply.attempt,
+            "{} of {} changes nothing: {}", reply.outcome, reply.step, why.as_str()
+        );
     }
-    tracing::debug!(saga.id = %occurrence.saga(), ?verdict, "handled");
 }

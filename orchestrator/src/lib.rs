@@ -30,6 +30,7 @@ pub mod sending;
 pub mod series;
 pub mod serve;
 pub mod stored;
+pub mod tally;
 pub mod wakeups;
 
 /// The journal's tables.

@@ -142,6 +142,16 @@ impl Record {
         self.state.parked().map(|wait| self.definition.plan().step(wait.step).name)
     }
 
+    /// When an answer to this leg has been waited for since; `None` while nobody waits, and after a
+    /// fault or the last attempt.
+    pub fn asked_at(&self, step: StepIndex, leg: Leg) -> Option<OffsetDateTime> {
+        let asked =
+            |wait: &Wait| wait.step == step && wait.leg == leg && wait.flight == Flight::Sent;
+        self.state.waits().find(asked)?;
+        let until = self.wakes[step.get()]?;
+        Some(until - self.definition.plan().leg(step, leg)?.timeout)
+    }
+
     /// The commands that are sent and not answered.
     pub fn outstanding(&self) -> Vec<Wait> {
         self.state.waits().filter(|wait| wait.flight == Flight::Sent).collect()

@@ -70,6 +70,16 @@ pub const SERIES: &[Series] = &[
         "From a saga's start to its ending.",
     ),
     Series::counter(
+        "saga_step_attempts_total",
+        &["definition", "leg", "step"],
+        "Attempts that legs were asked for in, the first and further ones; what is only sent again is not one.",
+    ),
+    Series::histogram(
+        "saga_step_duration_seconds",
+        &["definition", "leg", "step"],
+        "From asking for a leg, in its latest attempt, to the answer that moved its saga; not of answers after a fault or after the last attempt.",
+    ),
+    Series::counter(
         "sagas_ended_total",
         &["definition", "ending"],
         "Sagas that have ended: completed or compensated.",

@@ -9,10 +9,11 @@ use crate::{
     dead_letters::{self, Office},
     engine::Engine,
     gauges,
-    intake::{Intake, Kind},
+    intake::{self, Intake, Kind},
     retention::Retention,
     sending::Sender,
     series::SERIES,
+    tally,
     wakeups::Wakeups,
 };
 use messaging::{Amqp, Consumer, Publisher, REPLIES_QUEUE, STARTS_QUEUE, Topology};
@@ -59,6 +60,8 @@ pub async fn serve(
     tracing::info!(?settings, ?letters, %bind, port, "starting");
     describe(messaging::series::SERIES);
     describe(SERIES);
+    tally::begin(&catalogue);
+    intake::begin();
     let health = Health::new();
     let database = health.part("database");
     let schema = health.part("migrations");

@@ -13,13 +13,16 @@ mod idempotency;
 mod kills;
 mod late_answers;
 mod load;
+mod lost_queues;
 mod management;
+mod observability;
 mod orchestrators;
 mod orders;
 mod outside_outage;
 mod parking;
 mod poison;
 mod retention;
+mod secrets;
 mod wire;
 
 use anyhow::Result;

@@ -17,7 +17,7 @@ pub struct Why {
 
 /// A payload that does not fit its type.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} does not fit: {source}")]
+#[error("{what} does not fit: {}", contracts::without_values(.source))]
 pub struct MappingError {
     pub what: String,
     #[source]

@@ -9,8 +9,8 @@ use tokio::io::AsyncWriteExt;
 /// Why a message did not leave.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the mail server does not take the message")]
-    Smtp(#[from] lettre::transport::smtp::Error),
+    #[error("the mail server does not take the message: {}", without_recipient(.0))]
+    Smtp(lettre::transport::smtp::Error),
     #[error("the recipient or sender is not an e-mail address")]
     Address(#[from] lettre::address::AddressError),
     #[error("the e-mail cannot be composed")]
@@ -23,6 +23,17 @@ pub enum Error {
     WebhookTimedOut,
     #[error("the notification file cannot be written")]
     File(#[from] std::io::Error),
+}
+
+impl From<lettre::transport::smtp::Error> for Error {
+    fn from(error: lettre::transport::smtp::Error) -> Self {
+        Error::Smtp(error)
+    }
+}
+
+/// What the server says of a message, it may say of its recipient: the code must do.
+fn without_recipient(error: &lettre::transport::smtp::Error) -> String {
+    error.status().map_or_else(|| error.to_string(), |code| format!("it answers {code}"))
 }
 
 impl Error {
@@ -53,8 +64,9 @@ impl Adapter {
     pub async fn send(&self, message: &Message, key: &str) -> Result<(), Error> {
         match self {
             Adapter::Log => {
-                let Message { channel, recipient, subject, .. } = message;
-                tracing::info!(key, channel = channel.as_str(), recipient, subject, "told");
+                let Message { channel, subject, .. } = message;
+                // Not whom: a log is read by more people than may know a customer's address.
+                tracing::info!(key, channel = channel.as_str(), subject, "told the customer");
                 Ok(())
             }
             Adapter::File(path) => append(path, message, key).await,

@@ -10,7 +10,9 @@ mod command;
 mod envelope;
 mod event;
 mod ids;
+mod misfit;
 mod money;
+mod trace;
 
 pub mod inventory;
 pub mod notification;
@@ -22,7 +24,9 @@ pub use command::{Command, Never, participant_of};
 pub use envelope::{CommandEnvelope, EventEnvelope, Leg, Outcome, ReplyEnvelope, StartEnvelope};
 pub use event::Event;
 pub use ids::SagaId;
+pub use misfit::without_values;
 pub use money::{Currency, Money};
+pub use trace::trace_id;
 
 /// The version of the envelope and of every body in this crate, sent as the `schema-version`
 /// header. A participant dead-letters a version that it does not know.

@@ -1,7 +1,9 @@
 use crate::{
     Amqp, Delivery, Topology,
+    outgoing::now_in_ms,
     session::{Ended, Session},
 };
+use metrics::{Counter, Histogram};
 use runtime::{health::Part, resilience::Backoff, shutdown::Shutdown};
 use std::{
     collections::VecDeque,
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) part: Part,
     buffer: Mutex<VecDeque<Delivery>>,
     arrived: Notify,
+    consumed: Counter,
+    waited: Histogram,
     /// Whether messages are being taken from the queue right now.
     pub(crate) consuming: watch::Sender<bool>,
 }
@@ -59,9 +63,12 @@ impl Consumer {
         part: Part,
         shutdown: &Shutdown,
     ) -> Consumer {
+        let queue = queue.into();
         let shared = Arc::new(Shared {
             amqp: amqp.clone(),
-            queue: queue.into(),
+            consumed: metrics::counter!("messages_consumed_total", "queue" => queue.clone()),
+            waited: metrics::histogram!("queue_wait_seconds", "queue" => queue.clone()),
+            queue,
             topology,
             prefetch,
             part,
@@ -85,9 +92,7 @@ impl Consumer {
             if !self.is_paused()
                 && let Some(batch) = self.shared.take(max.max(1))
             {
-                let queue = self.shared.queue.clone();
-                let size = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-                metrics::counter!("messages_consumed_total", "queue" => queue).increment(size);
+                self.shared.count(&batch);
                 return Some(batch);
             }
             tokio::select! {
@@ -153,6 +158,14 @@ impl Shared {
         (!batch.is_empty()).then_some(batch)
     }
 
+    fn count(&self, batch: &[Delivery]) {
+        self.consumed.increment(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+        let now = now_in_ms();
+        for waited in batch.iter().filter_map(|delivery| delivery.incoming.waited(now)) {
+            self.waited.record(waited);
+        }
+    }
+
     /// Everything that is not handed out yet.
     pub(crate) fn drain(&self) -> VecDeque<Delivery> {
         std::mem::take(&mut *self.buffer())
@@ -167,6 +180,7 @@ impl Shared {
 async fn supervise(shared: Arc<Shared>, mut wanted: watch::Receiver<Wanted>, shutdown: Shutdown) {
     let mut delays = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     let name = format!("consumer {}", shared.queue);
+    let reconnects = metrics::counter!("broker_reconnects_total", "connection" => name);
     for turn in 0.. {
         let began = Instant::now();
         let reason = match Session::open(&shared, turn).await {
@@ -178,7 +192,7 @@ async fn supervise(shared: Arc<Shared>, mut wanted: watch::Receiver<Wanted>, shu
         };
         tracing::warn!(queue = shared.queue, reason, "consumer lost its connection");
         shared.part.down(reason);
-        metrics::counter!("broker_reconnects_total", "connection" => name.clone()).increment(1);
+        reconnects.increment(1);
         if began.elapsed() > GOOD {
             delays.reset();
         }

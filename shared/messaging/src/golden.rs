@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
-const NOW: u64 = 1_772_368_200;
+/// Milliseconds since 1970.
+const NOW: u64 = 1_772_368_200_250;
 
 fn saga() -> SagaId {
     "0195b1f0-7c3a-7000-8000-000000000001".parse().unwrap()

@@ -1,5 +1,6 @@
-use crate::{DeadReason, Headers, Properties};
+use crate::{DeadReason, Headers, Properties, outgoing::SENT_AT};
 use lapin::types::ShortString;
+use std::time::Duration;
 
 /// A message as it arrived.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +42,18 @@ impl Incoming {
     /// The AMQP `type`; empty when there is none.
     pub fn kind(&self) -> &str {
         self.properties.kind.as_deref().unwrap_or_default()
+    }
+
+    /// How long it has waited in its queue at `now`, milliseconds since 1970; nothing by clocks that
+    /// disagree. `None` when nobody said when it was sent, and of a command that waited in a retry
+    /// queue on purpose.
+    pub(crate) fn waited(&self, now: u64) -> Option<Duration> {
+        if self.retry_count() > 0 {
+            return None;
+        }
+        let told = self.headers.int(SENT_AT).and_then(|sent| u64::try_from(sent).ok());
+        let sent = told.or_else(|| self.properties.timestamp?.checked_mul(1000))?;
+        Some(Duration::from_millis(now.saturating_sub(sent)))
     }
 
     pub(crate) fn from_delivery(queue: &str, delivery: lapin::message::Delivery) -> Self {

@@ -67,6 +67,7 @@ impl Keeper {
     /// begun, until the connection is lost, when one more attempt to replace it fails.
     pub(crate) async fn keep(mut self) {
         let mut delays = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let reconnects = metrics::counter!("broker_reconnects_total", "connection" => "publisher");
         for turn in 0.. {
             match self.open(turn).await {
                 Ok(link) => {
@@ -91,7 +92,7 @@ impl Keeper {
                     }
                 }
             }
-            metrics::counter!("broker_reconnects_total", "connection" => "publisher").increment(1);
+            reconnects.increment(1);
             tokio::select! {
                 () = delays.wait() => {}
                 () = self.left_alone() => return,

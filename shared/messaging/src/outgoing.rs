@@ -1,6 +1,11 @@
 use crate::headers::{Headers, short};
-use lapin::BasicProperties;
+use lapin::{BasicProperties, types::AMQPValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The header that RabbitMQ's own timestamp interceptor sets, under the same name: milliseconds,
+/// where the property has seconds.
+pub(crate) const SENT_AT: &str = "timestamp_in_ms";
 
 /// A message to send. As JSON (in an outbox) it is one readable object, its body text.
 ///
@@ -47,15 +52,20 @@ pub struct Properties {
 }
 
 impl Outgoing {
-    /// What goes over the wire, sent by `app` with `login` at `now` (seconds since 1970).
+    /// What goes over the wire, sent by `app` with `login` at `now`, milliseconds since 1970.
     pub(crate) fn stamped(&self, app: &str, login: &str, now: u64) -> BasicProperties {
         let own = &self.properties;
+        let mut headers = self.headers.table().clone();
+        // Of this sending, also where a copy keeps the time of the first: it tells how long a
+        // message has waited in its queue.
+        headers
+            .insert(short(SENT_AT), AMQPValue::LongLongInt(i64::try_from(now).unwrap_or(i64::MAX)));
         let mut properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type(short(own.content_type.as_deref().unwrap_or("application/json")))
             .with_app_id(short(own.app_id.as_deref().unwrap_or(app)))
-            .with_timestamp(own.timestamp.unwrap_or(now))
-            .with_headers(self.headers.table().clone());
+            .with_timestamp(own.timestamp.unwrap_or(now / 1000))
+            .with_headers(headers);
         if let Some(id) = &own.message_id {
             properties = properties.with_message_id(short(id));
         }
@@ -101,4 +111,10 @@ fn read_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::E
         Body::Text(text) => text.into_bytes(),
         Body::Bytes(bytes) => bytes,
     })
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_in_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

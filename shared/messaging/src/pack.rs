@@ -6,7 +6,7 @@
 //! nothing of packs never sees one. A pack is unpacked where it arrives; nobody behind the consumer
 //! knows how a command came, and each is answered, retried and buried by itself.
 
-use crate::{Headers, Incoming, Outgoing, Properties, names::packs_of};
+use crate::{Headers, Incoming, Outgoing, Properties, names::packs_of, outgoing::SENT_AT};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
@@ -134,6 +134,9 @@ impl Incoming {
             properties.app_id = properties.app_id.or_else(|| self.properties.app_id.clone());
             properties.timestamp = properties.timestamp.or(self.properties.timestamp);
             headers.take_broker_marks(&self.headers);
+            if let Some(sent) = self.headers.int(SENT_AT) {
+                headers.set(SENT_AT, sent);
+            }
             Incoming {
                 exchange: self.exchange.clone(),
                 key: key.to_owned(),

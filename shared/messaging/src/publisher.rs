@@ -2,6 +2,7 @@ use crate::{
     Amqp, Error, Outgoing,
     headers::short,
     link::{Keeper, Lent, Link},
+    outgoing::now_in_ms,
     pack::{Packing, Parcel},
 };
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use lapin::{Channel, Confirmation, message::BasicReturnMessage, options::BasicPu
 use runtime::{health::Part, resilience::Backoff, sabotage::Safety, shutdown::Shutdown};
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -232,7 +233,7 @@ impl Publisher {
         channel: &Channel,
         parcels: &[Parcel<'_>],
     ) -> Result<Vec<usize>, NotSent> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = now_in_ms();
         // Polled in order, so that they are published in order; none waits for another.
         let confirms = join_all(parcels.iter().map(|Parcel { message, .. }| async move {
             let confirm = channel.basic_publish(

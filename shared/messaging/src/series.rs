@@ -28,4 +28,9 @@ pub const SERIES: &[Series] = &[
         &[],
         "From publishing a batch to the confirm of its last message.",
     ),
+    Series::histogram(
+        "queue_wait_seconds",
+        &["queue"],
+        "From a message's sending to its being taken from the queue for handling, by both sides' clocks; not of commands that were in a retry queue.",
+    ),
 ];

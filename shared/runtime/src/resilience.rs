@@ -198,6 +198,8 @@ impl Breaker {
             openings: 0,
         };
         let turns = watch::Sender::new(0);
+        // There before it counts: the first count is an increase then.
+        metrics::counter!("breaker_refused_total", "breaker" => name).increment(0);
         Self { shared: Arc::new(Shared { name, circuit: Mutex::new(circuit), state, turns }) }
     }
 

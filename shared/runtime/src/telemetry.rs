@@ -21,6 +21,9 @@ const QUIET: &str = "lapin=off";
 /// Bounds of every histogram whose name ends in `_seconds`.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Bounds of what may take as long as an outage: sagas, their steps, waiting in a queue.
+const LONG: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 /// Bounds of every histogram whose name ends in `_size`.
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 /// How often recorded values are folded into their histograms; a process that nobody scrapes
@@ -82,6 +85,8 @@ pub fn metrics_text() -> String {
 fn recorder() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Prefix("saga_".to_owned()), LONG)?
+        .set_buckets_for_metric(Matcher::Full("queue_wait_seconds".to_owned()), LONG)?
         .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), SIZES)?
         .install_recorder()
 }

@@ -77,6 +77,24 @@ fn every_line_of_a_json_log_is_json_and_tells_the_service() {
     }
 }
 
+#[test]
+fn without_being_asked_a_terminal_gets_lines_for_people_and_a_file_gets_json() {
+    let name = "child_hits_a_failpoint_three_times";
+    let bare = |mut command: Command| {
+        command.env_remove("LOG_FORMAT").env_remove("RUST_LOG").stdin(Stdio::null());
+        text(&command.output().unwrap())
+    };
+    let piped = bare(child(name));
+    assert!(piped.lines().any(|line| line.starts_with("{\"service\":\"child\"")), "{piped}");
+    // util-linux's: runs the same with a terminal of its own as its standard output.
+    let mut terminal = Command::new("script");
+    let asked = std::env::current_exe().unwrap();
+    let asked = format!("{} --exact {name} --ignored --nocapture", asked.display());
+    terminal.args(["--quiet", "--return", "--command", &asked, "/dev/null"]);
+    let shown = bare(terminal);
+    assert!(shown.contains("survived") && !shown.contains("{\"service\""), "{shown}");
+}
+
 #[tokio::test]
 #[ignore = "a child of other tests"]
 async fn child_stops_at_the_second_signal_only() {

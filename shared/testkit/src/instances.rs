@@ -17,6 +17,8 @@ pub struct Instances {
     pub amqp: Url,
     /// Administrator; with the login in it.
     pub management: Url,
+    /// RabbitMQ's own metrics, where it tells any.
+    pub prometheus: Option<Url>,
     /// Superuser.
     pub database: Url,
     /// The folder of instances that belong to one test alone.
@@ -40,6 +42,7 @@ impl Instances {
             amqp: url("AMQP_URL", env::var("AMQP_URL").ok())?,
             management: url("RABBITMQ_MANAGEMENT_URL", env::var("RABBITMQ_MANAGEMENT_URL").ok())?,
             database: url("DATABASE_URL", env::var("DATABASE_URL").ok())?,
+            prometheus: env::var("RABBITMQ_PROMETHEUS_URL").ok().and_then(|url| url.parse().ok()),
             own: None,
             others: Vec::new(),
         })
@@ -59,6 +62,7 @@ impl Instances {
         if let Some(text) = broker {
             instances.amqp = said(&text, "AMQP_URL")?;
             instances.management = said(&text, "RABBITMQ_MANAGEMENT_URL")?;
+            instances.prometheus = said(&text, "RABBITMQ_PROMETHEUS_URL").ok();
         }
         if let Some(text) = database {
             instances.database = said(&text, "DATABASE_URL")?;

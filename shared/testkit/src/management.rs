@@ -33,6 +33,11 @@ impl Management {
         Ok(())
     }
 
+    pub(crate) async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<()> {
+        self.send(Method::DELETE, &format!("queues/{vhost}/{queue}"), Value::Null).await?;
+        Ok(())
+    }
+
     pub(crate) async fn import(&self, definitions: Value) -> Result<()> {
         self.send(Method::POST, "definitions", definitions).await?;
         Ok(())

@@ -64,6 +64,11 @@ impl ScratchVhost {
         self.management.get(&format!("queues/{}", self.name)).await
     }
 
+    /// With all that is in it.
+    pub async fn delete_queue(&self, queue: &str) -> Result<()> {
+        self.management.delete_queue(&self.name, queue).await
+    }
+
     /// Anything else of the management API: `bindings`, `connections`, …, all of this virtual host.
     pub async fn listed(&self, what: &str) -> Result<Value> {
         let path = match what {

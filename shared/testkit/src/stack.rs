@@ -12,7 +12,10 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use std::{
-    collections::BTreeMap, path::PathBuf, process::ExitStatus, sync::atomic::AtomicBool,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::atomic::AtomicBool,
     time::Duration,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -168,6 +171,11 @@ impl Stack {
     /// Whether it runs now.
     pub fn is_running(&mut self, name: &str) -> Result<bool> {
         Ok(self.process_mut(name)?.is_running())
+    }
+
+    /// Where each process has its log, `<name>.log`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// All that it has logged.

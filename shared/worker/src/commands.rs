@@ -9,7 +9,7 @@ use crate::{
     series,
     together::Together,
 };
-use contracts::{CommandEnvelope, ReplyEnvelope, SagaId};
+use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, trace_id};
 use messaging::{Consumer, Delivery, Outgoing, Publisher};
 use runtime::{
     failpoint::{self, Instead},
@@ -229,6 +229,7 @@ impl Commands {
 
     /// The reply and the events of an answer.
     fn messages(&self, command: &CommandEnvelope, answered: Answered) -> Vec<Outgoing> {
+        tell(command, &answered);
         if answered.duplicate {
             series::duplicate(self.desk.name);
         } else {
@@ -276,6 +277,17 @@ impl Commands {
             failpoint::hit_for(failpoint, kind, *saga).await;
         }
     }
+}
+
+fn tell(command: &CommandEnvelope, answered: &Answered) {
+    let CommandEnvelope { saga, step, leg, attempt, kind, .. } = command;
+    let Answered { outcome, duplicate, .. } = answered;
+    tracing::debug!(
+        saga.id = %saga, trace_id = command.traceparent.as_deref().and_then(trace_id),
+        saga.step = step, saga.leg = leg.as_str(), saga.attempt = attempt, command = kind,
+        outcome = outcome.as_str(), duplicate,
+        "{kind} {outcome}{}", if *duplicate { " before, answered again" } else { "" }
+    );
 }
 
 /// Waits until taking commands makes sense again. Those at hand are the probes; only when none is

@@ -6,7 +6,7 @@ use crate::{
     fate::{self, Fate, Nature},
     outcome, series,
 };
-use contracts::{CommandEnvelope, Outcome, ReplyEnvelope};
+use contracts::{CommandEnvelope, Outcome, ReplyEnvelope, trace_id};
 use messaging::{DeadReason, Incoming, Outgoing, Poison};
 use time::OffsetDateTime;
 
@@ -26,9 +26,10 @@ pub(crate) fn of_command(
     let now = OffsetDateTime::now_utc();
     let fate = fate::of(nature(fault), retries, retries_limit, command.deadline, now);
     tracing::warn!(
-        saga.id = %command.saga, step.name = command.step, leg = %command.leg,
-        attempt = command.attempt, command = command.kind, retries, ?fate, error,
-        "command faulted"
+        saga.id = %command.saga, trace_id = command.traceparent.as_deref().and_then(trace_id),
+        saga.step = command.step, saga.leg = %command.leg,
+        saga.attempt = command.attempt, command = command.kind, retries, ?fate, error,
+        "{} faulted", command.kind
     );
     match fate {
         Fate::Retry(tier) => {

@@ -74,8 +74,8 @@ impl Fault {
         if store::is_retriable(&error) { Fault::infrastructure(error) } else { error.into() }
     }
 
-    pub(crate) fn unreadable(source: serde_json::Error) -> Self {
-        Fault { nature: Nature::Unreadable, source: source.into() }
+    pub(crate) fn unreadable(error: serde_json::Error) -> Self {
+        Fault { nature: Nature::Unreadable, source: contracts::without_values(&error).into() }
     }
 
     /// Whether trying again may help.
@@ -139,7 +139,7 @@ impl From<runtime::outside::Error> for Fault {
 
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
-        Fault::permanent(error)
+        Fault::permanent(contracts::without_values(&error))
     }
 }
 

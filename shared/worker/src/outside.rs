@@ -201,7 +201,7 @@ async fn call(
             return Err(Unfinished);
         }
         tracing::debug!(
-            saga.id = %command.saga, step.name = command.step, leg = %command.leg, calls, probes,
+            saga.id = %command.saga, saga.step = command.step, saga.leg = %command.leg, calls, probes,
             error = fault.chain(), "call is made again"
         );
         database.unless_stopped(delays.wait()).await?;

@@ -1,6 +1,7 @@
 //! Every series that a worker writes, in one place.
 
 use contracts::CommandEnvelope;
+use messaging::DeadReason;
 use runtime::series::Series;
 use std::time::Duration;
 
@@ -26,12 +27,29 @@ pub const SERIES: &[Series] = &[
         &["participant", "reason"],
         "Messages that were given up and put into a dead-letter queue.",
     ),
+    Series::counter(
+        "events_retold_total",
+        &["outcome", "participant"],
+        "Events that were asked for again: `known` ones had come through the queue, `new` ones had not (it was lost, or is long), `faulted` ones could not be taken in.",
+    ),
     Series::histogram(
         "handle_seconds",
         &["participant"],
         "From having a batch of commands (or one that reaches outside) to having its answers committed.",
     ),
 ];
+
+/// Counters at nothing: what appears with its first count has not increased, as Prometheus sees it,
+/// and would alarm nobody.
+pub(crate) fn begin(participant: &'static str) {
+    metrics::counter!("command_duplicates_total", "participant" => participant).increment(0);
+    metrics::counter!("command_retries_total", "participant" => participant).increment(0);
+    for reason in DeadReason::ALL {
+        metrics::counter!("dead_letters_total", "participant" => participant,
+            "reason" => reason.as_str())
+        .increment(0);
+    }
+}
 
 /// `outcome` is `done`, `refused` or `faulted`.
 pub(crate) fn handled(participant: &'static str, command: &CommandEnvelope, outcome: &'static str) {
@@ -54,6 +72,12 @@ pub(crate) fn retried(participant: &'static str) {
 
 pub(crate) fn dead_letter(participant: &'static str, reason: &'static str) {
     metrics::counter!("dead_letters_total", "participant" => participant, "reason" => reason)
+        .increment(1);
+}
+
+/// `outcome` is `known`, `new` or `faulted`.
+pub(crate) fn retold(participant: &'static str, outcome: &'static str) {
+    metrics::counter!("events_retold_total", "participant" => participant, "outcome" => outcome)
         .increment(1);
 }
 
