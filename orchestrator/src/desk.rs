@@ -9,6 +9,7 @@ use crate::{
     stored,
 };
 use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope};
+use runtime::trace;
 use saga_core::{Catalogue, Effect, Event, Ignored, MappingError, StepIndex, Verb};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -319,19 +320,27 @@ impl<'a> Desk<'a> {
         commands
     }
 
-    /// Tells logs and metrics what has happened.
+    /// The `traceparent` of each occurrence's saga.
+    pub fn traces(&self, batch: &[Occurrence]) -> Vec<Option<String>> {
+        let of = |one: &Occurrence| self.records.get(&one.saga())?.traceparent.clone();
+        if trace::is_on() { batch.iter().map(of).collect() } else { Vec::new() }
+    }
+
+    /// Tells logs, metrics and traces what has happened.
     pub fn tell(&self) {
         for record in self.moved.iter().filter_map(|saga| self.records.get(saga)) {
             let definition = record.definition.plan().name();
+            let trace_id = trace::id(record.traceparent.as_deref());
             if record.state.is_open() {
                 if let Some(step) = record.parked() {
-                    tracing::warn!(saga.id = %record.id, definition, step, "saga parked");
+                    tracing::warn!(saga.id = %record.id, trace_id, definition, step, "saga parked");
                 }
                 continue;
             }
             let ending = record.state_word();
             let cause = record.reason.as_ref().map(|reason| reason.text.as_str());
-            tracing::info!(saga.id = %record.id, definition, ending, cause, "saga ended");
+            tracing::info!(saga.id = %record.id, trace_id, definition, ending, cause, "saga ended");
+            record.trace_ending();
             metrics::counter!("sagas_ended_total", "definition" => definition, "ending" => ending)
                 .increment(1);
             let open = (self.now - record.created_at).as_seconds_f64();

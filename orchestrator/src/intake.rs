@@ -5,9 +5,13 @@ use crate::{
     admission::Admission,
     engine::{Advanced, Engine, Occurrence, Verdict, is_lost, reach},
     sending::Sender,
+    trail::Trail,
 };
 use contracts::participant_of;
-use messaging::{Consumer, DeadReason, Delivery, Incoming, Outgoing, Poison};
+use messaging::{
+    Consumer, DeadReason, Delivery, Incoming, Outgoing, Poison,
+    spans::{self, Transaction},
+};
 use runtime::{health::Part, resilience::Backoff, shutdown::Shutdown};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -66,28 +70,34 @@ impl Intake {
         let mut occurrences = Vec::with_capacity(batch.len());
         let mut sources = Vec::with_capacity(batch.len());
         let mut dead = Vec::new();
+        let mut trail = Trail::begin();
         for delivery in &batch {
-            match self.read(&delivery.incoming, kind) {
+            let incoming = &delivery.incoming;
+            match self.read(incoming, kind) {
                 Ok(occurrence) if is_lost(&occurrence).await => {}
-                Ok(occurrence) => {
+                Ok(mut occurrence) => {
+                    trail.add(&mut occurrence, incoming);
                     occurrences.push(occurrence);
-                    sources.push(&delivery.incoming);
+                    sources.push(incoming);
                 }
-                Err(poison) => dead.push(self.bury(&delivery.incoming, poison)),
+                Err(poison) => {
+                    let span = spans::process(incoming, None);
+                    dead.push(self.bury(incoming, poison).departing(span.context()));
+                }
             }
         }
-        let Some(advanced) = self.advance(&occurrences).await else {
+        let Some((advanced, transaction)) = self.advance(&occurrences).await else {
             return; // stopping: the deliveries stay with the broker
         };
-        for ((occurrence, incoming), verdict) in
-            occurrences.iter().zip(sources).zip(&advanced.verdicts)
+        trail.stored(&occurrences, &sources, &advanced, transaction);
+        for (index, (occurrence, verdict)) in occurrences.iter().zip(&advanced.verdicts).enumerate()
         {
             tell(occurrence, verdict);
             if let Some(poison) = poison_of(verdict) {
-                dead.push(self.bury(incoming, poison));
+                dead.push(self.bury(sources[index], poison).departing(trail.of(index)));
             }
         }
-        let commands = advanced.commands.iter().map(Outgoing::command).collect();
+        let commands = trail.commands(&occurrences, &advanced.commands);
         if self.sender.send(commands).await.is_err()
             || self.sender.send_for_certain(&dead).await.is_err()
         {
@@ -95,6 +105,7 @@ impl Intake {
         }
         reach("orchestrator.after-confirm", &occurrences).await;
         Delivery::ack_all(batch).await;
+        drop(trail);
     }
 
     fn read(&self, incoming: &Incoming, kind: Kind) -> Result<Occurrence, Poison> {
@@ -132,16 +143,17 @@ impl Intake {
     }
 
     /// Stores the batch, however long the database is away; `None` when a stop begins before.
-    async fn advance(&self, occurrences: &[Occurrence]) -> Option<Advanced> {
+    async fn advance(&self, occurrences: &[Occurrence]) -> Option<(Advanced, Transaction)> {
+        let mut transaction = Transaction::begin("orchestrator");
         if occurrences.is_empty() {
-            return Some(Advanced::default());
+            return Some((Advanced::default(), transaction));
         }
         let mut delays = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
             match self.engine.advance(occurrences).await {
                 Ok(advanced) => {
                     self.database.up();
-                    return Some(advanced);
+                    return Some((advanced, transaction));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the journal does not answer: waiting for it");
@@ -152,6 +164,7 @@ impl Intake {
                 () = delays.wait() => {}
                 () = self.shutdown.begun() => return None,
             }
+            transaction = Transaction::begin("orchestrator");
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod sending;
 pub mod series;
 pub mod serve;
 pub mod stored;
+mod trail;
 pub mod wakeups;
 
 /// The journal's tables.

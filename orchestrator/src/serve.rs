@@ -22,6 +22,7 @@ use runtime::{
     http,
     series::describe,
     shutdown::Shutdown,
+    trace,
 };
 use saga_core::Catalogue;
 use std::sync::Arc;
@@ -106,6 +107,7 @@ pub async fn serve(
     }
     publisher.close().await;
     pool.close().await;
+    trace::flush().await;
     tracing::info!("stopped");
     result
 }

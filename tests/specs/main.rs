@@ -19,6 +19,7 @@ mod outside_outage;
 mod parking;
 mod poison;
 mod retention;
+mod traces;
 mod wire;
 
 use anyhow::Result;
