@@ -21,6 +21,7 @@ mod parking;
 mod poison;
 mod retention;
 mod secrets;
+mod traces;
 mod wire;
 
 use anyhow::Result;

@@ -2,8 +2,11 @@
 //! commit together, so an accepted order is never lost, whether or not the broker is up.
 
 use contracts::{Currency, EventEnvelope, Leg, Money, SagaId, StartEnvelope};
-use messaging::Outgoing;
-use runtime::http::FieldError;
+use messaging::{
+    Outgoing,
+    spans::{About, Transaction},
+};
+use runtime::{http::FieldError, trace};
 use sqlx::{PgConnection, PgPool};
 use store::{
     inbox::{self, Claim, Key},
@@ -51,6 +54,8 @@ pub async fn take(
     let id = Uuid::now_v7();
     let response =
         serde_json::json!({ "order_id": id, "saga_id": id, "status": "pending" }).to_string();
+    trace::note("saga.id", id.to_string());
+    let transaction = Transaction::begin("order");
     let mut tx = pool.begin().await?;
     if let Some(key) = key {
         let canonical = serde_json::to_string(&submission)?;
@@ -68,6 +73,7 @@ pub async fn take(
         outbox::put(&mut tx, &message).await?;
     }
     tx.commit().await?;
+    transaction.committed([(trace::current(), About::saga(SagaId(id)))]);
     Ok(Receipt { order_id: id, response })
 }
 
@@ -85,10 +91,11 @@ fn messages(id: Uuid, order: &Accepted) -> Result<[Outgoing; 2], serde_json::Err
     let start = StartEnvelope {
         saga: SagaId(id),
         definition: DEFINITION.to_owned(),
-        traceparent: None,
+        traceparent: trace::current().map(|context| context.to_string()),
         body: serde_json::to_vec(&order.start())?,
     };
-    let created = EventEnvelope::of(SagaId(id), &order.created(id))?;
+    let mut created = EventEnvelope::of(SagaId(id), &order.created(id))?;
+    created.traceparent.clone_from(&start.traceparent);
     Ok([Outgoing::start(&start), Outgoing::event(&created)])
 }
 

@@ -81,7 +81,8 @@ impl Outside {
             path => format!("{}/{path}", self.base.trim_end_matches('/')),
         };
         let request = self.client.post(url).header("idempotency-key", key).json(body);
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let response = http_client::send(self.who, request).await;
+        let response = response.map_err(|error| self.unreachable(error))?;
         let (who, status) = (self.who, response.status());
         if status.is_success() {
             return Ok(response);
