@@ -23,6 +23,7 @@ use runtime::{
     http,
     series::describe,
     shutdown::Shutdown,
+    trace,
 };
 use saga_core::Catalogue;
 use std::sync::Arc;
@@ -109,6 +110,7 @@ pub async fn serve(
     }
     publisher.close().await;
     pool.close().await;
+    trace::flush().await;
     tracing::info!("stopped");
     result
 }

@@ -6,7 +6,7 @@ use super::{
     shelf,
 };
 use messaging::{Headers, Incoming, Outgoing, Properties};
-use runtime::failpoint;
+use runtime::{failpoint, trace};
 use sqlx::{FromRow, types::Json};
 use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
@@ -87,7 +87,10 @@ impl Office {
         });
         let letter = Incoming { properties, headers, body, ..Incoming::default() };
         let count = u32::try_from(about.replays).unwrap_or_default();
-        Outgoing::replay_on_demand(&letter, &died_in, count, deadline)
+        // In the trace that it died in, wherever the operator's own request is.
+        let mut replay = Outgoing::replay_on_demand(&letter, &died_in, count, deadline);
+        replay.depart(None, [trace::current()]);
+        replay
     }
 
     /// Only what is still the same replay: it may have died again already.

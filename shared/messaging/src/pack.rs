@@ -6,7 +6,10 @@
 //! nothing of packs never sees one. A pack is unpacked where it arrives; nobody behind the consumer
 //! knows how a command came, and each is answered, retried and buried by itself.
 
-use crate::{Headers, Incoming, Outgoing, Properties, names::packs_of, outgoing::SENT_AT};
+use crate::{
+    Headers, Incoming, Outgoing, Properties, departure::Departure, names::packs_of,
+    outgoing::SENT_AT,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
@@ -212,6 +215,7 @@ fn pack<'a>(messages: &[&'a Outgoing], chunk: Vec<(usize, Vec<u8>)>) -> Parcel<'
         },
         headers: Headers::default().with(COUNT, count),
         body,
+        departure: Departure::default(),
     };
     Parcel { message: Cow::Owned(message), members }
 }
