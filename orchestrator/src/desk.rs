@@ -17,7 +17,8 @@ use time::OffsetDateTime;
 /// The sagas of one transaction.
 pub struct Desk<'a> {
     catalogue: &'a Catalogue,
-    now: OffsetDateTime,
+    /// By the database's clock.
+    pub now: OffsetDateTime,
     pub records: BTreeMap<SagaId, Record>,
     /// Inserted by this transaction.
     new: BTreeSet<SagaId>,
@@ -65,7 +66,7 @@ impl<'a> Desk<'a> {
         self.new = new;
     }
 
-    pub fn take_known(&mut self, rows: Vec<stored::Row>) {
+    pub fn take_known(&mut self, rows: impl IntoIterator<Item = stored::Row>) {
         for row in rows {
             let saga = SagaId(row.id);
             match row.record(self.catalogue) {

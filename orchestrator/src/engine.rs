@@ -13,7 +13,7 @@ use crate::{
 use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, StartEnvelope};
 use runtime::failpoint::{self, Instead};
 use saga_core::{Catalogue, Ignored};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
@@ -153,24 +153,40 @@ impl Engine {
         Ok(all)
     }
 
+    /// Every saga that the batch speaks of, locked or new.
+    async fn lay_out(
+        &self,
+        tx: &mut PgConnection,
+        batch: &[Occurrence],
+    ) -> Result<Desk<'_>, sqlx::Error> {
+        let mut known: BTreeSet<Uuid> = batch.iter().map(|one| one.saga().0).collect();
+        let mut desk;
+        let locked;
+        if batch.iter().any(|one| matches!(one, Occurrence::Start(_))) {
+            desk = Desk::new(&self.catalogue, journal::now(tx).await?);
+            let starting = desk.prepare_starts(batch);
+            let records: Vec<&Record> = starting.values().collect();
+            let new = journal::insert(tx, &records).await?;
+            known.retain(|saga| !new.contains(saga));
+            desk.take_new(starting, new.into_iter().map(SagaId).collect());
+            locked = journal::lock(tx, known).await?;
+        } else {
+            locked = journal::lock(tx, known).await?;
+            let now = match locked.last() {
+                Some(last) => last.now,
+                None => journal::now(tx).await?,
+            };
+            desk = Desk::new(&self.catalogue, now);
+        }
+        desk.take_known(locked.into_iter().map(|locked| locked.row));
+        Ok(desk)
+    }
+
     async fn transact(&self, batch: &[Occurrence]) -> Result<Advanced, sqlx::Error> {
         let begun = Instant::now();
         let mut tx = self.pool.begin().await?;
-        let now = journal::now(&mut tx).await?;
-        let mut desk = Desk::new(&self.catalogue, now);
-
-        let starting = desk.prepare_starts(batch);
-        if !starting.is_empty() {
-            let records: Vec<&Record> = starting.values().collect();
-            let new = journal::insert(&mut tx, &records).await?;
-            desk.take_new(starting, new.into_iter().map(SagaId).collect());
-        }
-        let known: BTreeSet<Uuid> = batch.iter().map(|one| one.saga().0).collect();
-        let known: Vec<Uuid> =
-            known.into_iter().filter(|id| !desk.records.contains_key(&SagaId(*id))).collect();
-        if !known.is_empty() {
-            desk.take_known(journal::lock(&mut tx, &known).await?);
-        }
+        let mut desk = self.lay_out(&mut tx, batch).await?;
+        let now = desk.now;
         let verdicts: Vec<_> = batch.iter().map(|one| desk.decide(one)).collect();
 
         let moved: Vec<&Record> =

@@ -5,6 +5,7 @@ use contracts::{Leg, Outcome, SagaId};
 use runtime::sabotage::Safety;
 use saga_core::Budgets;
 use sqlx::{PgConnection, PgPool};
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,14 +30,30 @@ pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> 
         .await
 }
 
+/// Brings the clock along: most transactions need no statement of their own for it.
 const LOCK: &str = "
     SELECT id, definition, version, state, cause, steps, parked, data::text AS data, revision,
            wake_at, deadline_at, traceparent, created_at, updated_at, ended_at,
-           budgets
+           budgets, date_trunc('milliseconds', clock_timestamp()) AS now
       FROM saga WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
+/// A saga whose row is locked, and the time as [`now`] tells it.
+#[derive(sqlx::FromRow)]
+pub struct Locked {
+    #[sqlx(flatten)]
+    pub row: Row,
+    pub now: OffsetDateTime,
+}
+
 /// Locks the sagas that exist, in the order of their ids, so that no two batches deadlock.
-pub async fn lock(connection: &mut PgConnection, sagas: &[Uuid]) -> sqlx::Result<Vec<Row>> {
+pub async fn lock(
+    connection: &mut PgConnection,
+    sagas: BTreeSet<Uuid>,
+) -> sqlx::Result<Vec<Locked>> {
+    if sagas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sagas: Vec<Uuid> = sagas.into_iter().collect();
     let sql = if Safety::RowLock.is_off() { LOCK.trim_end_matches("FOR UPDATE") } else { LOCK };
     sqlx::query_as(sql).bind(sagas).fetch_all(connection).await
 }

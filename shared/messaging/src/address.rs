@@ -6,6 +6,9 @@ use std::fmt;
 const HEARTBEAT: u16 = 10;
 /// Milliseconds, for the TCP connection alone.
 const CONNECTION_TIMEOUT: u64 = 3000;
+/// Beyond this a pack gains nothing, and each is redelivered as a whole.
+const MOST_PACKED: usize = 256;
+const PACK: usize = 32;
 
 /// Where the broker is, and as whom this process goes there.
 #[derive(Clone)]
@@ -13,6 +16,7 @@ pub struct Amqp {
     pub url: Redacted,
     /// The process, as the management UI and `app_id` name it.
     pub app: String,
+    pub(crate) pack: usize,
     /// One per host of the URL; tried in turn.
     nodes: Vec<AMQPUri>,
 }
@@ -32,12 +36,24 @@ impl Amqp {
     /// `url` may list several nodes of one cluster: `amqp://user:password@one:5672,two:5672/vhost`.
     pub fn new(url: Redacted, app: impl Into<String>) -> Result<Self, BadAddress> {
         let nodes = nodes(url.expose())?;
-        Ok(Amqp { url, app: app.into(), nodes })
+        Ok(Amqp { url, app: app.into(), pack: PACK, nodes })
     }
 
     /// From `AMQP_URL` (or `RABBITMQ_URL`, or `AMQP_ADDR`).
     pub fn from_env(app: impl Into<String>) -> Result<Self, BadAddress> {
-        Amqp::new(config::amqp_url()?, app)
+        let pack = config::env("AMQP_PACK", Some(PACK))?;
+        Ok(Amqp::new(config::amqp_url()?, app)?.packing(pack))
+    }
+
+    /// How many commands or replies for one queue may share a message (`AMQP_PACK`, 32), when so
+    /// many are sent at once; 0: none, and this process is sent no packs.
+    #[must_use]
+    pub fn packing(self, most: usize) -> Self {
+        Amqp { pack: most.min(MOST_PACKED), ..self }
+    }
+
+    pub(crate) fn packs(&self) -> bool {
+        self.pack > 0
     }
 
     /// The login that the broker checks `user_id` against.

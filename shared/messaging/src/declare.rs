@@ -4,6 +4,7 @@ use crate::{
     Amqp, Error, Topology,
     connection::{ASK_LIMIT, channel, close, open, within},
     headers::short,
+    names::packs_of,
     topology::{EXCHANGES, Queue},
 };
 use lapin::{
@@ -38,13 +39,18 @@ pub async fn prepare(amqp: &Amqp, topology: &Topology, shutdown: &Shutdown) -> R
 
 async fn prepare_once(amqp: &Amqp, topology: &Topology, turn: usize) -> Result<(), Error> {
     let connection = open(amqp, turn, "setup").await?;
-    let declared = declare(&connection, topology).await;
+    let declared = declare(&connection, topology, amqp.packs()).await;
     close(&connection).await;
     declared
 }
 
-pub(crate) async fn declare(connection: &Connection, topology: &Topology) -> Result<(), Error> {
-    let mut declaring = Declaring { connection, channel: channel(connection).await? };
+/// `packs`: whether this process reads packs, and shall be sent some.
+pub(crate) async fn declare(
+    connection: &Connection,
+    topology: &Topology,
+    packs: bool,
+) -> Result<(), Error> {
+    let mut declaring = Declaring { connection, channel: channel(connection).await?, packs };
     for (name, kind) in EXCHANGES {
         declaring.exchange(name, kind).await?;
     }
@@ -60,6 +66,7 @@ pub(crate) async fn declare(connection: &Connection, topology: &Topology) -> Res
 struct Declaring<'a> {
     connection: &'a Connection,
     channel: Channel,
+    packs: bool,
 }
 
 impl Declaring<'_> {
@@ -126,7 +133,25 @@ impl Declaring<'_> {
             );
             within(format!("binding queue {} to {key}", queue.name), ASK_LIMIT, bound).await?;
         }
-        Ok(())
+        match packs_of(queue.exchange, &queue.name) {
+            Some(key) => self.packs(queue, &key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Binds the queue for packs, or takes back what an earlier process has bound.
+    async fn packs(&mut self, queue: &Queue, key: &str) -> Result<(), Error> {
+        let (name, exchange, table) =
+            (short(&queue.name), short(queue.exchange), FieldTable::default());
+        let what = format!("binding queue {name} to {key}");
+        if self.packs {
+            let options = QueueBindOptions::default();
+            let bound = self.channel.queue_bind(name, exchange, short(key), options, table);
+            within(what, ASK_LIMIT, bound).await
+        } else {
+            let unbound = self.channel.queue_unbind(name, exchange, short(key), table);
+            within(what, ASK_LIMIT, unbound).await
+        }
     }
 
     async fn declare_queue(

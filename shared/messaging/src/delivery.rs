@@ -25,7 +25,6 @@ pub(crate) enum Settlement {
     Ack(u64),
     AckAll(Vec<u64>),
     HandBack(u64),
-    Reject(u64),
     Failed(u64),
 }
 
@@ -47,12 +46,6 @@ impl Delivery {
     /// Not touched: somebody else, or this process later, shall have it.
     pub async fn hand_back(self) {
         self.receipt.hand_back();
-    }
-
-    /// To the dead letters, by the broker's hand and without a reason; publishing
-    /// [`crate::Outgoing::dead_letter`] and acknowledging says more.
-    pub async fn reject(self) {
-        self.receipt.reject();
     }
 }
 
@@ -76,10 +69,6 @@ impl Receipt {
 
     pub fn hand_back(self) {
         self.settle(Settlement::HandBack);
-    }
-
-    pub fn reject(self) {
-        self.settle(Settlement::Reject);
     }
 
     /// The tag, for a session that settles it itself.

@@ -1,7 +1,7 @@
 //! Every kind of message exactly as it is sent, against `tests/wire/*.json`: the contract that
 //! participants in other languages rely on. `UPDATE_GOLDENS=1` writes the files anew.
 
-use crate::{DeadReason, Headers, Incoming, Outgoing, Tier};
+use crate::{DeadReason, Headers, Incoming, Outgoing, Tier, pack::Packing};
 use contracts::{
     CommandEnvelope, EventEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope,
 };
@@ -100,6 +100,25 @@ fn a_command_is_sent_as_documented_and_read_back_the_same() {
     compare("command", &picture(&message, "orchestrator", "orchestrator"));
     let arrived = delivered(&message, "orchestrator", "inventory.commands");
     assert_eq!(arrived.command().unwrap(), command());
+}
+
+#[test]
+fn a_pack_is_sent_as_documented_and_its_commands_are_read_back_the_same() {
+    let commands: Vec<_> = (1..=4)
+        .map(|number| CommandEnvelope {
+            saga: SagaId(uuid::Uuid::from_u128(number)),
+            traceparent: None,
+            ..command()
+        })
+        .collect();
+    let messages: Vec<_> = commands.iter().map(Outgoing::command).collect();
+    let messages: Vec<_> = messages.iter().collect();
+    let parcels = Packing::new(32, "orchestrator").parcels(&messages);
+    assert_eq!(parcels.iter().map(|parcel| parcel.members.len()).collect::<Vec<_>>(), [4]);
+    compare("pack", &picture(&parcels[0].message, "orchestrator", "orchestrator"));
+    let arrived = delivered(&parcels[0].message, "orchestrator", "inventory.commands").unpacked();
+    let arrived: Vec<_> = arrived.iter().map(|command| command.command().unwrap()).collect();
+    assert_eq!(arrived, commands);
 }
 
 #[test]

@@ -75,6 +75,15 @@ impl Headers {
         self.0 = kept.into();
     }
 
+    /// Those that the broker has set on `other`, which says nothing of its own about them.
+    pub(crate) fn take_broker_marks(&mut self, other: &Headers) {
+        for (name, value) in &other.0 {
+            if name.as_str().starts_with("x-") {
+                self.0.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
     pub fn to_json(&self) -> Value {
         Value::Object(
             self.0.into_iter().map(|(name, value)| (name.to_string(), to_json(value))).collect(),

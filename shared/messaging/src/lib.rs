@@ -32,6 +32,7 @@ mod incoming;
 mod link;
 mod names;
 mod outgoing;
+mod pack;
 mod publisher;
 pub mod series;
 mod session;

@@ -33,6 +33,16 @@ pub fn retry_queue(participant: &str, tier: Tier) -> String {
     format!("{participant}.retry.{}", tier.name())
 }
 
+/// The key under which a queue that reads packs takes them; `None` for what is never packed.
+pub(crate) fn packs_of(exchange: &str, key: &str) -> Option<String> {
+    let packs = match exchange {
+        COMMANDS => key.ends_with(".commands") || key == STARTS_QUEUE,
+        REPLIES => key == REPLIES_QUEUE,
+        _ => false,
+    };
+    packs.then(|| format!("{key}.packed"))
+}
+
 /// How long a retried command waits. One queue per wait, since a message's own time to live only
 /// counts at the head of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

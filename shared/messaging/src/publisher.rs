@@ -2,6 +2,7 @@ use crate::{
     Amqp, Error, Outgoing,
     headers::short,
     link::{Keeper, Lent, Link},
+    pack::{Packing, Parcel},
 };
 use futures_util::future::join_all;
 use lapin::{Channel, Confirmation, message::BasicReturnMessage, options::BasicPublishOptions};
@@ -30,6 +31,7 @@ pub struct Publisher {
 struct Shared {
     app: String,
     login: String,
+    packing: Packing,
     lent: watch::Receiver<Lent>,
     room: Semaphore,
     closing: watch::Sender<bool>,
@@ -80,6 +82,7 @@ impl Publisher {
         let shared = Shared {
             app: amqp.app.clone(),
             login: amqp.login().to_owned(),
+            packing: Packing::new(amqp.pack, amqp.login()),
             lent,
             room: Semaphore::new(SENDS_AT_ONCE),
             closing,
@@ -188,6 +191,35 @@ impl Publisher {
         Ok(unroutable)
     }
 
+    /// As packs where a queue takes them.
+    async fn publish(
+        &self,
+        channel: &Channel,
+        messages: &[&Outgoing],
+    ) -> Result<Vec<Unroutable>, NotSent> {
+        let parcels = self.shared.packing.parcels(messages);
+        let returned = self.publish_parcels(channel, &parcels).await?;
+        let (packs, mut left): (Vec<_>, Vec<_>) =
+            returned.into_iter().map(|place| &parcels[place]).partition(|parcel| parcel.is_pack());
+        // Their queue takes none, or is not there at all.
+        let mut singles = Vec::new();
+        for pack in packs {
+            self.shared.packing.refused(&messages[pack.members[0]].key);
+            singles
+                .extend(pack.members.iter().map(|&index| Parcel::single(index, messages[index])));
+        }
+        let returned = self.publish_parcels(channel, &singles).await?;
+        left.extend(returned.into_iter().map(|place| &singles[place]));
+        let mut indices: Vec<usize> = left.into_iter().map(|parcel| parcel.members[0]).collect();
+        indices.sort_unstable();
+        let unroutable = indices.into_iter().map(|index| Unroutable {
+            index,
+            exchange: messages[index].exchange.clone(),
+            key: messages[index].key.clone(),
+        });
+        Ok(unroutable.collect())
+    }
+
     async fn link(&self) -> Result<Arc<Link>, NotSent> {
         let mut lent = self.shared.lent.clone();
         let sound = |lent: &Lent| lent.as_ref().is_some_and(|link| !link.is_given_up());
@@ -195,14 +227,15 @@ impl Publisher {
         link.clone().ok_or(NotSent::Closed)
     }
 
-    async fn publish(
+    /// The places of those that reached no queue.
+    async fn publish_parcels(
         &self,
         channel: &Channel,
-        messages: &[&Outgoing],
-    ) -> Result<Vec<Unroutable>, NotSent> {
+        parcels: &[Parcel<'_>],
+    ) -> Result<Vec<usize>, NotSent> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         // Polled in order, so that they are published in order; none waits for another.
-        let confirms = join_all(messages.iter().map(|message| async move {
+        let confirms = join_all(parcels.iter().map(|Parcel { message, .. }| async move {
             let confirm = channel.basic_publish(
                 short(&message.exchange),
                 short(&message.key),
@@ -216,42 +249,34 @@ impl Publisher {
         .await;
 
         let mut returned = Vec::new();
-        for (confirm, message) in confirms.into_iter().zip(messages) {
+        for (confirm, parcel) in confirms.into_iter().zip(parcels) {
             match confirm
                 .map_err(|source| Error::Broker { what: "publishing".to_owned(), source })?
             {
                 Confirmation::Ack(None) => {}
                 Confirmation::Ack(Some(message)) => returned.push(message),
                 Confirmation::Nack(_) | Confirmation::NotRequested => {
-                    return Err(NotSent::Refused { key: message.key.clone() });
+                    return Err(NotSent::Refused { key: parcel.message.key.clone() });
                 }
             }
         }
-        blame(messages, &returned)
+        blame(parcels, &returned)
     }
 }
 
-/// Which messages came back. A returned copy hangs on whichever confirm came first, so that only
-/// the copy itself tells which message it is.
-fn blame(
-    messages: &[&Outgoing],
-    returned: &[BasicReturnMessage],
-) -> Result<Vec<Unroutable>, NotSent> {
-    let mut unroutable = Vec::with_capacity(returned.len());
-    let mut blamed = vec![false; if returned.is_empty() { 0 } else { messages.len() }];
+/// The places of those that came back. A returned copy hangs on whichever confirm came first, so
+/// that only the copy itself tells which message it is.
+fn blame(parcels: &[Parcel<'_>], returned: &[BasicReturnMessage]) -> Result<Vec<usize>, NotSent> {
+    let mut places = Vec::with_capacity(returned.len());
+    let mut blamed = vec![false; if returned.is_empty() { 0 } else { parcels.len() }];
     for copy in returned {
-        let index = (0..messages.len())
-            .find(|&index| !blamed[index] && is_copy(copy, messages[index]))
+        let place = (0..parcels.len())
+            .find(|&place| !blamed[place] && is_copy(copy, &parcels[place].message))
             .ok_or_else(|| Error::Lost("a message came back that was not sent".to_owned()))?;
-        blamed[index] = true;
-        unroutable.push(Unroutable {
-            index,
-            exchange: messages[index].exchange.clone(),
-            key: messages[index].key.clone(),
-        });
+        blamed[place] = true;
+        places.push(place);
     }
-    unroutable.sort_by_key(|message| message.index);
-    Ok(unroutable)
+    Ok(places)
 }
 
 fn is_copy(copy: &BasicReturnMessage, message: &Outgoing) -> bool {

@@ -52,7 +52,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn open(shared: &'a Shared, turn: usize) -> Result<Session<'a>, Error> {
         let purpose = format!("consumer {}", shared.queue);
         let connection = open(&shared.amqp, turn, &purpose).await?;
-        declare(&connection, &shared.topology).await?;
+        declare(&connection, &shared.topology, shared.amqp.packs()).await?;
         let channel = channel(&connection).await?;
         let prefetch = channel.basic_qos(shared.prefetch, BasicQosOptions::default());
         within("setting the prefetch", ASK_LIMIT, prefetch).await?;
@@ -167,7 +167,7 @@ impl<'a> Session<'a> {
         within(format!("cancelling {}", self.shared.queue), ASK_LIMIT, cancelled).await?;
         // The broker has answered: what is not here by now will not come any more.
         while let Some(Some(Ok(delivery))) = stream.next().now_or_never() {
-            self.unsettled.add(delivery.delivery_tag);
+            self.unsettled.add(delivery.delivery_tag, 1);
             self.settle_later(Settlement::HandBack(delivery.delivery_tag));
         }
         for delivery in self.shared.drain() {
@@ -197,12 +197,15 @@ impl<'a> Session<'a> {
                 }
             };
             let tag = delivery.delivery_tag;
-            self.unsettled.add(tag);
+            let messages = Incoming::from_delivery(&self.shared.queue, delivery).unpacked();
+            self.unsettled.add(tag, messages.len());
             if Safety::AckLast.is_off() {
-                let _ = self.settle.send(Settlement::Ack(tag));
+                let _ = self.settle.send(Settlement::AckAll(vec![tag; messages.len()]));
             }
-            let incoming = Incoming::from_delivery(&self.shared.queue, delivery);
-            arrived.push(Delivery::new(incoming, tag, self.settle.clone()));
+            let settle = &self.settle;
+            arrived.extend(
+                messages.into_iter().map(|message| Delivery::new(message, tag, settle.clone())),
+            );
             next = stream.next().now_or_never();
         }
         self.shared.arrived(arrived);
@@ -232,9 +235,6 @@ impl<'a> Session<'a> {
                 }
                 Back::Failed => {
                     channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await
-                }
-                Back::Dead => {
-                    channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await
                 }
             }
         });

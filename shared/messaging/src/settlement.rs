@@ -1,12 +1,20 @@
 //! Which deliveries of a channel are still open, and how to close them with few words.
 
 use crate::delivery::Settlement;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Delivery tags handed out and not settled.
 #[derive(Debug, Default)]
 pub(crate) struct Unsettled {
-    tags: BTreeSet<u64>,
+    tags: BTreeMap<u64, Open>,
+}
+
+/// A delivery, which may hold several messages. It is dealt with when each of them is, and goes
+/// back as a whole when one of them does: the others know their duplicates.
+#[derive(Debug)]
+struct Open {
+    left: usize,
+    back: Option<Back>,
 }
 
 /// What to say to the broker, in this order.
@@ -17,14 +25,13 @@ pub(crate) struct Words {
     pub(crate) acks: Vec<Ack>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The worse comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Back {
     /// Unprocessed: `basic.nack`, which newer brokers do not count as an attempt.
     Untouched,
     /// A failed attempt: `basic.reject` with requeue.
     Failed,
-    /// For the dead letters: `basic.reject`.
-    Dead,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,8 +42,9 @@ pub(crate) struct Ack {
 }
 
 impl Unsettled {
-    pub(crate) fn add(&mut self, tag: u64) {
-        self.tags.insert(tag);
+    /// `messages`: how many it holds.
+    pub(crate) fn add(&mut self, tag: u64, messages: usize) {
+        self.tags.insert(tag, Open { left: messages.max(1), back: None });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -49,32 +57,40 @@ impl Unsettled {
         let mut words = Words::default();
         let mut acked = Vec::new();
         for settlement in settlements {
-            let (tag, back) = match settlement {
-                Settlement::Ack(tag) => {
-                    acked.push(tag);
-                    continue;
-                }
-                Settlement::AckAll(tags) => {
-                    acked.extend(tags);
-                    continue;
-                }
-                Settlement::HandBack(tag) => (tag, Back::Untouched),
-                Settlement::Failed(tag) => (tag, Back::Failed),
-                Settlement::Reject(tag) => (tag, Back::Dead),
+            let (tags, back) = match settlement {
+                Settlement::Ack(tag) => (vec![tag], None),
+                Settlement::AckAll(tags) => (tags, None),
+                Settlement::HandBack(tag) => (vec![tag], Some(Back::Untouched)),
+                Settlement::Failed(tag) => (vec![tag], Some(Back::Failed)),
             };
-            if self.tags.remove(&tag) {
-                words.back.push((tag, back));
+            for tag in tags {
+                match self.message_settled(tag, back) {
+                    Some(None) => acked.push(tag),
+                    Some(Some(back)) => words.back.push((tag, back)),
+                    None => {}
+                }
             }
         }
-        acked.retain(|tag| self.tags.remove(tag));
         acked.sort_unstable();
-        let floor = self.tags.first().copied().unwrap_or(u64::MAX);
+        let floor = self.tags.first_key_value().map_or(u64::MAX, |(tag, _)| *tag);
         let covered = acked.partition_point(|&tag| tag < floor);
         if let Some(&tag) = acked[..covered].last() {
             words.acks.push(Ack { tag, multiple: covered > 1 });
         }
         words.acks.extend(acked[covered..].iter().map(|&tag| Ack { tag, multiple: false }));
         words
+    }
+
+    /// What becomes of the delivery, if this was the last of its messages.
+    fn message_settled(&mut self, tag: u64, back: Option<Back>) -> Option<Option<Back>> {
+        let open = self.tags.get_mut(&tag)?;
+        open.left -= 1;
+        open.back = open.back.max(back);
+        let back = open.back;
+        (open.left == 0).then(|| {
+            self.tags.remove(&tag);
+            back
+        })
     }
 }
 
@@ -83,7 +99,30 @@ mod tests {
     use super::*;
 
     fn open(tags: impl IntoIterator<Item = u64>) -> Unsettled {
-        Unsettled { tags: tags.into_iter().collect() }
+        let mut unsettled = Unsettled::default();
+        tags.into_iter().for_each(|tag| unsettled.add(tag, 1));
+        unsettled
+    }
+
+    #[test]
+    fn a_pack_is_acknowledged_with_the_last_of_its_messages() {
+        let mut unsettled = open([1]);
+        unsettled.add(2, 3);
+        let nothing = Words::default();
+        assert_eq!(unsettled.settle([Settlement::AckAll(vec![2, 2])]), nothing);
+        let words = unsettled.settle([Settlement::AckAll(vec![1, 2])]);
+        assert_eq!(words.acks, [Ack { tag: 2, multiple: true }]);
+        assert!(unsettled.is_empty());
+    }
+
+    #[test]
+    fn a_pack_goes_back_when_one_of_its_messages_does_and_not_before_the_last_is_settled() {
+        let mut unsettled = Unsettled::default();
+        unsettled.add(1, 3);
+        let first = unsettled.settle([Settlement::Failed(1), Settlement::HandBack(1)]);
+        assert_eq!(first, Words::default());
+        let words = unsettled.settle([Settlement::Ack(1)]);
+        assert_eq!(words, Words { back: vec![(1, Back::Failed)], acks: vec![] });
     }
 
     #[test]

@@ -146,6 +146,10 @@ impl Incoming {
 
     /// Size and version come first: neither type nor body of another version mean anything here.
     fn readable(&self) -> Result<(), Poison> {
+        if self.is_pack() {
+            let error = "a pack of messages that cannot be read".to_owned();
+            return Err(Poison { reason: DeadReason::NotJson, error });
+        }
         let size = self.body.len();
         if size > body::BODY_LIMIT {
             let error = format!("{size} bytes, and {} are the limit", body::BODY_LIMIT);

@@ -1,6 +1,9 @@
 use crate::scratch::{PATIENCE, Scratch, batch, command, deliveries};
 use anyhow::{Context, Result};
-use lapin::{BasicProperties, options::BasicPublishOptions};
+use lapin::{
+    BasicProperties,
+    options::{BasicGetOptions, BasicPublishOptions, BasicRejectOptions},
+};
 use messaging::{DeadReason, Delivery, Outgoing, Poison, Tier, Topology};
 use std::collections::BTreeSet;
 use tokio::time::timeout;
@@ -163,7 +166,8 @@ async fn poison_goes_to_the_dead_letters_with_everything_it_came_with() -> Resul
 
 /// Foreign clients send what they like, such as nothing but a body.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_without_any_property_is_poison_and_rejecting_it_keeps_it() -> Result<()> {
+async fn a_message_without_any_property_is_poison_and_the_broker_keeps_what_is_rejected()
+-> Result<()> {
     let topology = Topology::participant("inventory");
     let scratch = Scratch::prepared(&topology).await?;
     let channel = scratch.channel().await?;
@@ -175,7 +179,11 @@ async fn a_message_without_any_property_is_poison_and_rejecting_it_keeps_it() ->
     let consumer = scratch.consumer(key, topology.clone(), 10);
     let delivery = batch(&consumer, 1).await?.remove(0);
     assert_eq!(delivery.incoming.command().unwrap_err().reason, DeadReason::BadHeader);
-    delivery.reject().await;
+    delivery.hand_back().await;
+    consumer.close().await;
+    let got = channel.basic_get(key.into(), BasicGetOptions::default()).await?;
+    let tag = got.context("it is not back in its queue")?.delivery_tag;
+    channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await?;
 
     let dead = scratch.consumer("inventory.dead-letters", topology, 10);
     let dead = batch(&dead, 1).await?.remove(0);

@@ -4,5 +4,6 @@
 mod consuming;
 mod declaring;
 mod failing;
+mod packing;
 mod publishing;
 mod scratch;

@@ -57,7 +57,9 @@ impl Scratch {
         url.set_path(&self.name);
         url.set_username(login).expect("a broker's URL has room for a login");
         url.set_password(Some(password)).expect("and for a password");
-        Amqp::new(Redacted::new(url.to_string()), "tester").expect("the URL was one before")
+        let amqp = Amqp::new(Redacted::new(url.to_string()), "tester");
+        // A message for each command, so that tests can count them; `packing` is about packs.
+        amqp.expect("the URL was one before").packing(0)
     }
 
     pub(crate) async fn prepared(topology: &Topology) -> Result<Scratch> {
@@ -67,12 +69,26 @@ impl Scratch {
     }
 
     pub(crate) fn publisher(&self) -> Publisher {
-        Publisher::start(&self.amqp(), self.health.part("publisher"), &self.shutdown)
+        self.publisher_of(&self.amqp())
+    }
+
+    pub(crate) fn publisher_of(&self, amqp: &Amqp) -> Publisher {
+        Publisher::start(amqp, self.health.part("publisher"), &self.shutdown)
     }
 
     pub(crate) fn consumer(&self, queue: &str, topology: Topology, prefetch: u16) -> Consumer {
+        self.consumer_of(&self.amqp(), queue, topology, prefetch)
+    }
+
+    pub(crate) fn consumer_of(
+        &self,
+        amqp: &Amqp,
+        queue: &str,
+        topology: Topology,
+        prefetch: u16,
+    ) -> Consumer {
         let part = self.health.part(format!("consumer {queue}"));
-        Consumer::start(&self.amqp(), queue, topology, prefetch, part, &self.shutdown)
+        Consumer::start(amqp, queue, topology, prefetch, part, &self.shutdown)
     }
 
     /// A login that may declare nothing.
