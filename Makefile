@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down reset order order-declined order-out-of-stock audit test alerts matrix chaos sim bench lint install
+.PHONY: help up down reset order order-declined order-out-of-stock audit test alerts matrix chaos chaos-compose sim bench lint install
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ chaos: ## Kill, freeze, cut and delay everything under load, then audit (DURATIO
 	@scripts/install chaos
 	cargo build --workspace --bins
 	scripts/with-instances target/debug/chaos run $(or $(SCENARIO),random) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(CHAOS)
+
+chaos-compose: ## The same with the containers of docker-compose.yml, profile chaos, which stay up (SCENARIO="… | all | random")
+	cargo build --workspace --bin chaos
+	target/debug/chaos run $(or $(SCENARIO),all) --target compose $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 bench: ## Measure it against what this machine allows: a table, and the JSON in target/bench.json
 	@scripts/install

@@ -11,12 +11,13 @@ use std::{
 };
 
 /// Who writes what.
-const TABLES: [(&str, &[Series]); 5] = [
+const TABLES: [(&str, &[Series]); 6] = [
     ("Every process", runtime::series::SERIES),
     ("Every process with a connection to RabbitMQ", messaging::series::SERIES),
     ("Every participant", worker::series::SERIES),
     ("Orchestrator", orchestrator::series::SERIES),
     ("Order", order::at_risk::SERIES),
+    ("Order, of starts", order::starts::SERIES),
 ];
 
 fn root() -> PathBuf {

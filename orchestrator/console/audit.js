@@ -1,7 +1,9 @@
 // The audit trail: which operator did what, to what, and why.
 
 import { get } from "./api.js";
-import { address, el, empty, heading, link, table } from "./dom.js";
+import { el, empty, heading, link, table } from "./dom.js";
+import { choose, filters, wantedOf, written } from "./filters.js";
+import { look } from "./live.js";
 import { badge, json, moment, sagaLink } from "./words.js";
 
 const NAMES = ["verb", "by", "saga_id"];
@@ -9,14 +11,15 @@ const VERBS = ["cancel", "resume", "retry", "skip", "force-compensate", "replay"
 
 export default function audit(page) {
   page.title("Audit");
-  const wanted = Object.fromEntries(NAMES.map((name) => [name, page.query.get(name) ?? ""]));
+  const wanted = wantedOf(page, NAMES);
   let items = [];
   let next = null;
+  let unread = null;
   const draw = () => page.draw(
     heading("Audit trail"),
     el("p", null, "Everything that was asked for by hand, newest first, also what was refused. Rows are only ever added."),
-    filters(wanted),
-    items.length ? rows(items) : nothing(wanted),
+    which(wanted),
+    items.length ? rows(items) : unread ? empty(`${unread}. `) : nothing(wanted),
     next && el("p", null, el("button", { type: "button", onclick: () => more().catch(() => {}) }, "Show more")),
   );
   const more = async () => {
@@ -26,36 +29,25 @@ export default function audit(page) {
     draw();
   };
   page.keep(async () => {
-    ({ items, next } = await get("audit", wanted, page.signal));
+    try {
+      ({ items, next } = await get("audit", wanted, page.signal));
+      unread = null;
+    } catch (error) {
+      // Such as half an id: the form stays, to be mended.
+      if (error.status !== 422) throw error;
+      [items, next, unread] = [[], null, error.message];
+    }
     draw();
   });
+  look(page, 5_000, () => items.length <= 50 && page.refresh());
 }
 
-function filters(wanted) {
-  const go = (change) => {
-    location.hash = address("/audit", { ...wanted, ...change });
-  };
-  const verbs = [["", "any"], ...VERBS.map((one) => [one, one])];
-  const written = (name, label) => el("label", null, el("span", null, label),
-    el("input", { type: "search", name, value: wanted[name] }));
-  return el(
-    "form",
-    {
-      class: "filters",
-      "aria-label": "Which entries",
-      onsubmit: (event) => {
-        event.preventDefault();
-        const { by, saga_id: saga } = event.target.elements;
-        go({ by: by.value.trim(), saga_id: saga.value.trim() });
-      },
-    },
-    el("label", null, el("span", null, "Verb"), el("select", { onchange: (event) => go({ verb: event.target.value }) },
-      verbs.map(([value, shown]) => el("option", { value, selected: wanted.verb === value }, shown)))),
+function which(wanted) {
+  return filters("Which entries", "/audit", wanted, [
+    choose("verb", "Verb", [["", "any"], ...VERBS.map((one) => [one, one])]),
     written("by", "Who"),
     written("saga_id", "Saga"),
-    el("button", { type: "submit" }, "Find"),
-    el("a", { href: "#/audit", class: "quiet" }, "Clear"),
-  );
+  ]);
 }
 
 function rows(items) {

@@ -4,7 +4,27 @@ import { svg } from "./dom.js";
 
 const KEPT = 180;
 const GAP_MS = 4_000;
-const series = new Map();
+const NAME = "console.series";
+const series = kept();
+
+// What this window noted before it was loaded again, as far as it is not too old.
+function kept() {
+  try {
+    const all = JSON.parse(sessionStorage.getItem(NAME) ?? "[]");
+    const since = Date.now() - KEPT * GAP_MS;
+    return new Map(all.map(([name, points]) => [name, points.filter(({ at }) => at > since)]));
+  } catch {
+    return new Map();
+  }
+}
+
+addEventListener("pagehide", () => {
+  try {
+    sessionStorage.setItem(NAME, JSON.stringify([...series]));
+  } catch {
+    // Begun anew, then.
+  }
+});
 
 // Remembers a number as of now; the drawing reaches back to the opening of the page.
 export function note(name, value) {
@@ -32,13 +52,15 @@ export function line(name, label) {
   const path = points.map(({ at, value }) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`);
   const drawn = path.length < 2 ? "" : `M${path.join("L")}`;
   const last = points.at(-1);
+  // Without words of its own where the number stands beside it.
+  const said = label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" };
   return svg(
     "svg",
-    { class: "line", preserveAspectRatio: "xMinYMid", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    { class: "line", preserveAspectRatio: "xMinYMid", viewBox: `0 0 ${width} ${height}`, ...said },
     svg("path", { class: "ground", d: `M2 ${height - 3}H${width - 2}` }),
     drawn && svg("path", { class: "area", d: `${drawn}V${height - 3}H${x(from)}Z` }),
     drawn && svg("path", { class: "course", d: drawn }),
-    last && svg("circle", { class: "now", cx: x(last.at), cy: y(last.value), r: 2.500 }),
+    drawn && svg("circle", { class: "now", cx: x(last.at), cy: y(last.value), r: 2.500 }),
   );
 }
 

@@ -33,6 +33,8 @@ export function morph(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return undefined;
   }
+  // What the reader types stays, until the page itself says otherwise.
+  const rewritten = old.getAttribute("value") !== fresh.getAttribute("value");
   for (const { name } of [...old.attributes]) {
     if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
@@ -46,11 +48,14 @@ export function morph(old, fresh) {
   }
   const children = [...fresh.childNodes];
   while (old.childNodes.length > children.length) old.lastChild.remove();
+  const chosen = fresh.nodeName === "SELECT" ? fresh.value : null;
   children.forEach((child, index) => {
     const before = old.childNodes[index];
     if (before) morph(before, child);
     else old.append(child);
   });
+  if (chosen !== null) old.value = chosen;
+  else if (rewritten && old.nodeName === "INPUT" && old.type !== "checkbox") old.value = fresh.value;
   return undefined;
 }
 
@@ -60,7 +65,7 @@ export function table(caption, columns, rows) {
   const body = rows.map(({ key, cells, attributes }) => {
     const filled = cells.map((cell, index) => {
       const label = typeof columns[index] === "string" ? columns[index] : "";
-      return el("td", { "data-label": label }, Array.isArray(cell) ? el("span", null, cell) : cell);
+      return el("td", { "data-label": label, class: cell === "–" ? "none" : null }, Array.isArray(cell) ? el("span", null, cell) : cell);
     });
     return el("tr", { "data-key": key, ...attributes }, filled);
   });

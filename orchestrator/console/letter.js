@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { el, empty, heading, section } from "./dom.js";
 import { letterState } from "./letters.js";
+import { look } from "./live.js";
 import { askLetter } from "./revival.js";
 import { badge, deathWord, json, legWord, moment, sagaLink, status } from "./words.js";
 
@@ -12,7 +13,7 @@ export default function letter(page) {
     const found = await get(`dead-letters/${encodeURIComponent(page.id)}`, null, page.signal);
     page.draw(...view(found, page.refresh));
   });
-  page.every(3_000, page.refresh);
+  look(page, 3_000, page.refresh);
 }
 
 function view(one, done) {

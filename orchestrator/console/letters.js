@@ -2,6 +2,8 @@
 
 import { get } from "./api.js";
 import { address, el, empty, heading, link, section, table } from "./dom.js";
+import { choose, filters, wantedOf, written } from "./filters.js";
+import { look } from "./live.js";
 import { askLetters } from "./revival.js";
 import { badge, count, deathWord, moment, sagaLink } from "./words.js";
 
@@ -19,7 +21,7 @@ export function letterState(state) {
 
 export default function letters(page) {
   page.title("Dead letters");
-  const wanted = Object.fromEntries(NAMES.map((name) => [name, page.query.get(name) ?? ""]));
+  const wanted = wantedOf(page, NAMES);
   let groups = [];
   let items = [];
   let next = null;
@@ -39,7 +41,7 @@ export default function letters(page) {
     ({ items, next } = listed);
     draw();
   });
-  page.every(5_000, () => items.length <= 50 && page.refresh());
+  look(page, 5_000, () => items.length <= 50 && page.refresh());
 }
 
 function view(page, wanted, groups, items, next, more) {
@@ -51,7 +53,7 @@ function view(page, wanted, groups, items, next, more) {
     section("By what went wrong", groups.length
       ? groupTable(groups, page.refresh)
       : empty("There are none: every message was understood and handled.")),
-    section("One by one", filters(wanted, groups),
+    section("One by one", which(wanted, groups),
       items.length
         ? letterTable(items)
         : empty(filtered ? "No dead letter is like that. " : "Nothing lies here.",
@@ -61,7 +63,7 @@ function view(page, wanted, groups, items, next, more) {
 }
 
 function groupTable(groups, done) {
-  const columns = ["Message", "Reason", "Error", "Open", "In all", "First", "Last", "For those open"];
+  const columns = ["Message", "Reason", "Error", "Open", "All", "First", "Last", "For those open"];
   return table("Dead letters by what went wrong", columns, groups.map((group) => {
     const filter = { fingerprint: group.fingerprint, state: "open" };
     const act = (verb, label) => el("button", {
@@ -88,33 +90,15 @@ function groupTable(groups, done) {
   }));
 }
 
-function filters(wanted, groups) {
-  const go = (name, value) => {
-    location.hash = address("/dead-letters", { ...wanted, [name]: value });
-  };
-  const names = (key) => [...new Set(groups.map((group) => group[key]).filter(Boolean))];
-  const choose = (name, label, options) => el("label", null, el("span", null, label),
-    el("select", { name, onchange: (event) => go(name, event.target.value) },
-      [["", "any"], ...options.map((one) => [one, one])].map(([value, shown]) =>
-        el("option", { value, selected: wanted[name] === value }, shown))));
-  return el(
-    "form",
-    {
-      class: "filters",
-      "aria-label": "Which dead letters",
-      onsubmit: (event) => {
-        event.preventDefault();
-        go("text", event.target.elements.text.value.trim());
-      },
-    },
-    choose("state", "State", STATES),
-    choose("participant", "Participant", names("participant")),
-    choose("type", "Message", names("type")),
-    el("label", null, el("span", null, "Text"),
-      el("input", { type: "search", name: "text", value: wanted.text, placeholder: "error, id, content" })),
-    wanted.fingerprint && el("span", { class: "faint" }, "one group only"),
-    el("a", { href: "#/dead-letters", class: "quiet" }, "Clear"),
-  );
+function which(wanted, groups) {
+  const known = (key) => [["", "any"], ...[...new Set(groups.map((group) => group[key]).filter(Boolean))].map((one) => [one, one])];
+  return filters("Which dead letters", "/dead-letters", wanted, [
+    choose("state", "State", [["", "any"], ...STATES.map((one) => [one, one])]),
+    choose("participant", "Participant", known("participant")),
+    choose("type", "Message", known("type")),
+    written("text", "Text", "error, id, type"),
+  ], wanted.fingerprint && el("span", { class: "faint" }, "One group only."),
+  wanted.saga_id && el("span", { class: "faint" }, "Of one saga only."));
 }
 
 function letterTable(items) {

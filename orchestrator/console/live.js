@@ -11,6 +11,13 @@ function pulse(kind, text, why) {
   if (shown.textContent !== text) shown.textContent = text;
 }
 
+// `act` every few seconds, for what no stream tells of.
+export function look(page, milliseconds, act) {
+  pulse("slow", `every ${milliseconds / 1_000} s`, "The page looks by itself.");
+  page.every(milliseconds, act);
+  page.signal.addEventListener("abort", () => pulse("", "", ""));
+}
+
 // Calls `changed(saga)` for every event of `path`, and `missed()` whenever some may have been
 // missed, until `signal` is aborted or `changed` answers true: that was the last one.
 export function follow(path, signal, changed, missed) {
@@ -18,7 +25,7 @@ export function follow(path, signal, changed, missed) {
   let looking = null;
   let again = null;
 
-  const look = () => {
+  const poll = () => {
     if (looking || signal.aborted) return;
     pulse("slow", "every 5 s", "No event stream: the page looks every five seconds.");
     looking = setInterval(missed, LOOK_MS);
@@ -48,7 +55,7 @@ export function follow(path, signal, changed, missed) {
       if (source.readyState === EventSource.CLOSED) {
         again = setTimeout(open, AGAIN_MS);
       }
-      if (!opened || source.readyState === EventSource.CLOSED) look();
+      if (!opened || source.readyState === EventSource.CLOSED) poll();
       else pulse("slow", "reconnecting", "The event stream broke off; the browser opens it again.");
     };
   };

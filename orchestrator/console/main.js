@@ -37,8 +37,15 @@ class Page {
   #leaving = new AbortController();
   #drawn = false;
 
-  constructor(path, query, id) {
+  // `drawn`: the page that is left was of the same kind, so that its drawing can be changed in place
+  // and the focus stays where it is.
+  constructor(path, query, id, drawn) {
     Object.assign(this, { path, query, id, refresh: async () => {} });
+    this.#drawn = drawn;
+  }
+
+  get isDrawn() {
+    return this.#drawn;
   }
 
   get signal() {
@@ -105,16 +112,17 @@ class Page {
 function go() {
   const [path, query] = (location.hash.slice(1) || "/").split("?");
   const found = PAGES.map(([pattern, show]) => [pattern.exec(path), show]).find(([match]) => match);
+  const same = page?.path === path && page.isDrawn;
   page?.leave();
   const id = found?.[0][1];
-  page = new Page(path, new URLSearchParams(query), id && decodeURIComponent(id));
+  page = new Page(path, new URLSearchParams(query), id && decodeURIComponent(id), same);
   for (const link of document.querySelectorAll("nav a")) {
     const own = link.getAttribute("href").slice(1);
     const here = own === "/" ? path === "/" : path.startsWith(own);
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  scrollTo(0, 0);
+  if (!same) scrollTo(0, 0);
   if (found) return found[1](page);
   page.title("Nothing here");
   return page.draw(heading("Nothing here"), empty("This address names no page of the console."));

@@ -1,11 +1,12 @@
 // The overview: one sentence on how things are, the figures behind it, and what changes.
 
+import { ailments } from "./advice.js";
 import { get } from "./api.js";
 import { line, note, shares, since } from "./chart.js";
 import { address, el, empty, heading, link, section, table } from "./dom.js";
 import { calmly, follow } from "./live.js";
 import { participantRows, PARTICIPANT_COLUMNS } from "./participants.js";
-import { count, definitionLink, glyph, moment, sagaLink, status } from "./words.js";
+import { age, count, definitionLink, glyph, moment, sagaLink, status } from "./words.js";
 
 const SHOWN = 12;
 
@@ -39,6 +40,7 @@ function view(counts, participants, recent) {
   note("parked", counts.parked);
   note("started", rates.started_per_minute);
   note("ended", rates.ended_per_minute);
+  for (const one of participants) note(`queue ${one.name}`, one.commands?.ready ?? 0);
   return [
     heading("Overview"),
     sentence(counts, participants, letters),
@@ -49,10 +51,10 @@ function view(counts, participants, recent) {
       figure("Parked", counts.parked, "parked", "/sagas?parked=true", counts.parked > 0),
       figure("Started a minute", rate(rates.started_per_minute), "started"),
       figure("Ended a minute", rate(rates.ended_per_minute), "ended"),
+      oldest(counts.oldest_open),
     ),
-    el("p", { class: "faint" }, "The lines begin when this page was opened, ",
+    el("p", { class: "faint" }, "The lines begin when this window first looked, ",
       moment(new Date(since("in-flight")).toISOString()), "."),
-    oldest(counts.oldest_open),
     section("Open sagas", definitions(counts), ended(counts.ended_last_24h)),
     section("Participants", participants.length
       ? table("Participants and their queues", PARTICIPANT_COLUMNS, participantRows(participants))
@@ -81,12 +83,7 @@ function sentence(counts, participants, letters) {
   }
   if (letters > 0) troubles.push(link("/dead-letters", count(letters, "dead letter")));
   for (const one of participants) {
-    for (const breaker of one.breakers ?? []) {
-      if (breaker.state !== "closed") {
-        troubles.push(`${one.name}’s breaker ${breaker.name} is ${breaker.state}`);
-      }
-    }
-    if (one.commands?.consumers === 0) troubles.push(`nobody takes ${one.name}’s commands`);
+    for (const ill of ailments(one)) troubles.push(link("/participants", ill.split(":")[0]));
   }
   const flight = counts.in_flight === 0
     ? "No saga is in flight"
@@ -107,9 +104,8 @@ function figure(name, number, course, path, striking = false) {
 }
 
 function oldest(open) {
-  if (!open) return null;
-  return el("p", null, "The oldest open saga is ", sagaLink(open.saga_id), ", begun ",
-    moment(open.created_at), ".");
+  return el("div", { class: "figure" }, el("dt", null, "Oldest in flight"),
+    el("dd", null, open ? [age(open.created_at), el("small", null, sagaLink(open.saga_id))] : "–"));
 }
 
 const KINDS = ["parked", "running", "compensating"];

@@ -1,7 +1,9 @@
 // Participants: what waits in their queues, who takes it, and what their breakers say.
 
 import { get } from "./api.js";
+import { line, note } from "./chart.js";
 import { address, el, empty, heading, link, table } from "./dom.js";
+import { look } from "./live.js";
 import { badge, count } from "./words.js";
 
 export const PARTICIPANT_COLUMNS = ["Participant", "Commands waiting", "Consumers",
@@ -11,6 +13,7 @@ export default function participants(page) {
   page.title("Participants");
   page.keep(async () => {
     const { items } = await get("participants", null, page.signal);
+    for (const one of items) note(`queue ${one.name}`, one.commands?.ready ?? 0);
     return page.draw(
       heading("Participants"),
       el("p", null, "A participant takes commands from a queue of its own and answers each. ",
@@ -22,7 +25,7 @@ export default function participants(page) {
         "commands because something it depends on is away: they wait, and no attempt is spent."),
     );
   });
-  page.every(3_000, page.refresh);
+  look(page, 3_000, page.refresh);
 }
 
 export function participantRows(items) {
@@ -32,7 +35,7 @@ export function participantRows(items) {
       one.reachable === false
         ? [one.name, " ", badge("parked", "not reachable", "warning")]
         : one.name,
-      number(one.commands?.ready),
+      el("span", { class: "depth" }, number(one.commands?.ready), line(`queue ${one.name}`, null)),
       one.commands?.consumers === 0
         ? badge("parked", "none", "warning")
         : number(one.commands?.consumers),
@@ -67,7 +70,7 @@ function letters(one) {
 function breakers(all) {
   if (!all) return el("span", { class: "faint" }, "unknown");
   if (all.length === 0) return el("span", { class: "faint" }, "none");
-  return el("span", { class: "states" }, all.map(({ name, state }) => {
+  return el("span", { class: "states" }, all.toSorted((one, other) => one.name.localeCompare(other.name)).map(({ name, state }) => {
     const kind = { closed: "completed", "half-open": "compensating", open: "parked" }[state];
     return badge(kind, `${name} ${state}`, state === "open" ? "refused" : kind);
   }));

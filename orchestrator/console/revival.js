@@ -59,7 +59,7 @@ export function askLetters(verb, filter, group, done) {
 function matched(told, verb, past = false) {
   const stale = told.stale ?? 0;
   const fresh = told.matched - (verb === "replay" ? stale : 0);
-  const would = past ? "was" : "would be";
+  const would = past ? (fresh === 1 ? "was" : "were") : "would be";
   const words = verb === "replay" ? "sent again" : "discarded";
   const rest = verb === "replay" && stale > 0 ? `; ${stale} refused as stale` : "";
   return `${count(told.matched, "letter")} found: ${fresh} ${would} ${words}${rest}.`;

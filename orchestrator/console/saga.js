@@ -1,11 +1,12 @@
 // One saga: what it is about in a sentence, its drawing, its steps, what can be done, its history.
 
+import { advice, best, fresh } from "./advice.js";
 import { get, maybe } from "./api.js";
 import { el, empty, heading, link, section, svg, table } from "./dom.js";
 import { follow } from "./live.js";
 import { timeline } from "./timeline.js";
 import { askVerb, VERBS } from "./verbs.js";
-import { badge, deathWord, definitionLink, folded, glyph, lasting, legWord, moment, status } from "./words.js";
+import { badge, deathWord, definitionLink, folded, glyph, lasting, legWord, moment, prose, status } from "./words.js";
 
 const STEP_SIGNS = {
   pending: "waiting", acting: "running", done: "completed", refused: "refused",
@@ -16,13 +17,19 @@ export default function saga(page) {
   page.title(`Saga ${page.id.slice(-6)}`);
   const path = `sagas/${encodeURIComponent(page.id)}`;
   let told = null;
+  let participants = null;
   let wish;
   let following = false;
 
-  const draw = () => page.draw(...view(page, told, wish, (stretched) => {
+  const draw = () => page.draw(...view(page, { ...told, participants }, wish, (stretched) => {
     wish = stretched;
     draw();
   }));
+  // How they are whom it waits for; the page stands without it.
+  const ask = async () => {
+    participants = (await get("participants", null, page.signal)).items;
+    draw();
+  };
   const load = async () => {
     const [found, why] = await Promise.all([
       get(path, null, page.signal),
@@ -30,6 +37,7 @@ export default function saga(page) {
     ]);
     told = { saga: found, why: why ?? plain(found) };
     draw();
+    if (!found.ended_at) await ask().catch(() => {});
     // The stream of a saga ends with the saga.
     if (following || found.ended_at || page.signal.aborted) return;
     following = true;
@@ -41,6 +49,7 @@ export default function saga(page) {
   page.keep(load);
   // What is going on grows with time.
   page.every(1_000, () => told && !told.saga.ended_at && draw());
+  page.every(5_000, () => told && !told.saga.ended_at && ask().catch(() => {}));
 }
 
 // What can be said of a saga whose definition this build does not know.
@@ -52,16 +61,22 @@ function plain(found) {
   return { summary, why: [], waits, next: [], verbs, dead_letters: [] };
 }
 
-function view(page, { saga, why }, wish, stretch) {
+function view(page, { saga, why, participants }, wish, stretch) {
+  const box = advice(saga, why, participants);
+  const reasons = box ? [] : fresh(why);
+  const parked = why.waits.some((wait) => wait.for === "operator");
   return [
     heading(`${saga.definition}`, status(saga)),
     el("p", { class: "id whole" }, saga.saga_id),
-    el("p", { class: "sentence" }, why.summary),
-    why.why.length > 0 && el("ul", { class: "reasons" }, why.why.map((one) => el("li", null, one))),
+    el("p", { class: "sentence" }, prose(why.summary)),
+    reasons.length > 0 && el("ul", { class: "reasons" }, reasons.map((one) => el("li", null, prose(one)))),
+    box,
     facts(saga),
-    outlook(why),
+    brief(saga),
+    !parked && outlook(why),
+    !saga.ended_at && section("What can be done", verbs(page, saga, why)),
     section("Over time", ...drawing(page, saga, wish, stretch)),
-    section("What can be done", verbs(page, saga, why)),
+    saga.ended_at && section("What can be done", verbs(page, saga, why)),
     why.dead_letters.length > 0 && section("Dead letters", deadLetters(why.dead_letters)),
     section("Steps", steps(saga)),
     section("History", history(saga)),
@@ -79,10 +94,20 @@ function facts(saga) {
     " ", link(`/audit?saga_id=${encodeURIComponent(saga.saga_id)}`, "Audit trail"));
 }
 
+const BRIEF = 6;
+
+// What of its data fits a line: whose it is, and how it is paid.
+function brief({ saga_id: id, data }) {
+  const simple = Object.entries(data ?? {}).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value)
+    && value !== id && String(value).length <= 60);
+  if (simple.length === 0) return null;
+  return el("dl", { class: "brief" }, simple.slice(0, BRIEF).map(([name, value]) => el("div", null, el("dt", null, name), el("dd", null, String(value)))));
+}
+
 // What it waits for, and what happens next.
 function outlook(why) {
   if (why.waits.length === 0 && why.next.length === 0) return null;
-  const item = (at, text) => el("li", null, text, at && [" (", moment(at), ")"]);
+  const item = (at, text) => el("li", null, prose(text), at && [" (", moment(at), ")"]);
   return el("div", { class: "pair" },
     why.waits.length > 0 && el("div", null, el("h3", null, "Waits for"),
       el("ul", { class: "plain" }, why.waits.map((wait) => item(wait.since, wait.text)))),
@@ -113,17 +138,31 @@ function drawing(page, saga, wish, stretch) {
   ];
 }
 
+// What is legal, with what it would send; what is not, folded, with the reason.
 function verbs(page, saga, why) {
-  return el("dl", { class: "verbs" }, why.verbs.map(({ verb, legal, text }) => [
+  const first = best(why);
+  const row = ({ verb, legal, text }) => [
     el("dt", null, el("button", {
       type: "button",
+      class: verb === first ? "primary" : null,
       "aria-disabled": legal ? null : "true",
       "aria-describedby": `verb-${verb}`,
       onclick: () => legal && askVerb(saga, verb, why.waits, page.refresh),
     }, `${VERBS[verb]?.label ?? verb}…`)),
     el("dd", { id: `verb-${verb}`, class: legal ? "" : "faint" },
-      legal ? "" : "Not now: ", text || VERBS[verb]?.does),
-  ]));
+      legal ? VERBS[verb]?.does : text ? `Not now: ${text}.` : "Not now.",
+      legal && text && el("span", { class: "faint" }, ` Now: ${text}.`)),
+  ];
+  const legal = why.verbs.filter((one) => one.legal);
+  const not = why.verbs.filter((one) => !one.legal);
+  return [
+    legal.length > 0
+      ? el("dl", { class: "verbs" }, legal.map(row))
+      : el("p", null, saga.ended_at ? "Nothing any more: it has ended." : "Nothing just now."),
+    not.length > 0 && el("details", { class: "illegal" },
+      el("summary", null, legal.length > 0 ? `${not.length} more that ${not.length === 1 ? "is" : "are"} not possible now` : "Why none of the verbs is possible"),
+      el("dl", { class: "verbs" }, not.map(row))),
+  ];
 }
 
 function deadLetters(letters) {

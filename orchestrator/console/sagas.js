@@ -1,18 +1,20 @@
 // The list of sagas: filters in the address, pages by cursor, and verbs for many at once.
 
 import { get } from "./api.js";
-import { address, el, empty, heading, table } from "./dom.js";
+import { el, empty, heading, table } from "./dom.js";
+import { choose, filters, wantedOf, written } from "./filters.js";
 import { follow } from "./live.js";
 import { askBulk, VERBS } from "./verbs.js";
 import { count, definitionLink, moment, sagaLink, status } from "./words.js";
 
 const NAMES = ["text", "state", "definition", "step", "parked", "cause", "open", "older_than_seconds"];
-const AGES = { 60: "a minute", 600: "ten minutes", 3600: "an hour", 86400: "a day" };
+const AGES = [["60", "a minute"], ["600", "ten minutes"], ["3600", "an hour"], ["86400", "a day"]];
+const CAUSES = ["refused", "faulted", "unanswered", "cancelled", "deadline-passed", "forced"];
 const BULK = ["cancel", "resume", "retry"];
 
 export default function sagas(page) {
   page.title("Sagas");
-  const wanted = Object.fromEntries(NAMES.map((name) => [name, page.query.get(name) ?? ""]));
+  const wanted = wantedOf(page, NAMES);
   const ticked = new Set();
   let items = [];
   let next = null;
@@ -40,11 +42,11 @@ export default function sagas(page) {
   };
   const draw = () => page.draw(
     heading("Sagas"),
-    filters(page, wanted, plans),
-    bulk(ticked, wanted, page.refresh),
+    which(wanted, plans),
+    bulk(ticked, wanted, items.length > 0, page.refresh),
     el("p", { class: "faint", role: "status" },
       `${count(items.length, "saga")}${next ? " so far" : ""}, newest first.`,
-      news.size > 0 && [" ", el("button", { type: "button", class: "quiet", onclick: page.refresh },
+      news.size > 0 && [" ", el("button", { type: "button", class: "quiet news", onclick: page.refresh },
         `${count(news.size, "new saga")}: show`)]),
     items.length ? rows(items, ticked, tick) : next ? empty("Nothing found so far.") : nothing(wanted),
     next && el("p", null, el("button", { type: "button", onclick: () => more().catch(() => {}) }, "Show more")),
@@ -61,39 +63,22 @@ export default function sagas(page) {
   }, () => items.length <= 50 && page.refresh());
 }
 
-function filters(page, wanted, plans) {
-  const go = (name, value) => {
-    location.hash = address("/sagas", { ...wanted, [name]: value });
-  };
-  const choose = (name, label, options) => el("label", null, el("span", null, label),
-    el("select", { name, onchange: (event) => go(name, event.target.value) },
-      options.map(([value, shown]) => el("option", { value, selected: wanted[name] === value }, shown))));
+function which(wanted, plans) {
   const steps = [...new Set(plans.flatMap((plan) => plan.steps.map(({ name }) => name)))];
-  const states = ["running", "compensating", "completed", "compensated"];
-  return el(
-    "form",
-    {
-      class: "filters",
-      "aria-label": "Which sagas",
-      onsubmit: (event) => {
-        event.preventDefault();
-        go("text", event.target.elements.text.value.trim());
-      },
-    },
-    choose("state", "State", [["", "any"], ...states.map((one) => [one, one])]),
-    choose("open", "Ended", [["", "or not"], ["true", "not yet"], ["false", "yes"]]),
-    choose("parked", "Parked", [["", "or not"], ["true", "yes"], ["false", "no"]]),
-    choose("definition", "Definition", [["", "any"], ...plans.map(({ name }) => [name, name])]),
-    choose("step", "Waits for", [["", "any step"], ...steps.map((one) => [one, one])]),
-    choose("older_than_seconds", "Older than",
-      [["", "any age"], ...Object.entries(AGES)]),
-    el("label", null, el("span", null, "Text"),
-      el("input", { type: "search", name: "text", value: wanted.text, placeholder: "id, order, customer" })),
-    el("a", { href: "#/sagas", class: "quiet" }, "Clear"),
-  );
+  const named = (names) => names.map((one) => [one, one]);
+  return filters("Which sagas", "/sagas", wanted, [
+    choose("state", "State", [["", "any"], ...named(["running", "compensating", "completed", "compensated"])]),
+    choose("open", "Ended", [["", "any"], ["true", "not yet"], ["false", "yes"]]),
+    choose("parked", "Parked", [["", "any"], ["true", "yes"], ["false", "no"]]),
+    choose("definition", "Definition", [["", "any"], ...named(plans.map(({ name }) => name))]),
+    choose("step", "Waits for", [["", "any step"], ...named(steps)]),
+    choose("cause", "Goes or went back", [["", "any"], ...named(CAUSES)]),
+    choose("older_than_seconds", "Older than", [["", "any age"], ...AGES]),
+    written("text", "Text", "id, customer, …"),
+  ]);
 }
 
-function bulk(ticked, wanted, done) {
+function bulk(ticked, wanted, some, done) {
   const filter = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== "")
     .map(([name, value]) => [name, typed(name, value)]));
   const filtered = Object.keys(filter).length > 0;
@@ -105,9 +90,11 @@ function bulk(ticked, wanted, done) {
     { type: "button", disabled: off, onclick: () => askBulk(verb, target(), finished) },
     `${VERBS[verb].label}…`));
   return el("div", { class: "bulk" },
-    el("span", null, ticked.size ? `${ticked.size} ticked:` : "Tick some to act on them:"),
-    buttons(() => ({ ids: [...ticked] }), ticked.size === 0),
-    filtered && [el("span", null, "All that this filter finds:"), buttons(() => ({ filter }), false)]);
+    el("div", { class: "ticked" },
+      el("span", null, ticked.size ? `${ticked.size} ticked:` : "Tick some to act on them:"),
+      buttons(() => ({ ids: [...ticked] }), ticked.size === 0)),
+    filtered && some && el("div", { class: "found" },
+      el("span", null, "All that this filter finds:"), buttons(() => ({ filter }), false)));
 }
 
 function typed(name, value) {
@@ -139,7 +126,7 @@ function rows(items, ticked, tick) {
       sagaLink(saga.saga_id),
       definitionLink(saga.definition),
       saga.parked ?? saga.step ?? "–",
-      el("span", { class: "cut", title: saga.cause?.text }, saga.cause?.text ?? "–"),
+      saga.cause ? el("span", { class: "cut", title: saga.cause.text }, saga.cause.text) : "–",
       moment(saga.created_at),
       moment(saga.updated_at),
     ],

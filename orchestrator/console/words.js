@@ -65,10 +65,30 @@ export function moment(iso) {
   return el("time", { datetime: iso, title: new Date(iso).toISOString() }, relative(Date.parse(iso)));
 }
 
+// How long ago a moment was, roughly.
+export function age(iso) {
+  const at = Date.parse(iso);
+  return el("time", { datetime: iso, title: new Date(iso).toISOString(), "data-age": "" }, roughly(Date.now() - at));
+}
+
+function roughly(ms) {
+  if (ms >= 600_000 && ms < 3_600_000) return `${Math.floor(ms / 60_000)} min`;
+  return lasting(Math.max(1_000, Math.floor(ms / 1_000) * 1_000)).replace(/\.0 s$/, " s");
+}
+
+const MOMENT = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/;
+
+// A sentence of the API's, its moments as people say them.
+export function prose(text) {
+  return text.split(MOMENT).map((part) => (MOMENT.test(part) ? moment(part) : part))
+    .map((part, index, all) => (typeof part === "string" && index < all.length - 1 ? part.replace(/ (by|at) $/, ", ") : part));
+}
+
 // Keeps every moment on the page true.
 export function tellTime() {
   for (const one of document.querySelectorAll("time[datetime]")) {
-    const text = relative(Date.parse(one.dateTime));
+    const at = Date.parse(one.dateTime);
+    const text = one.hasAttribute("data-age") ? roughly(Date.now() - at) : relative(at);
     if (one.textContent !== text) one.textContent = text;
   }
 }

@@ -239,7 +239,8 @@ impl Record {
             }
             Cause::Unanswered(step) => {
                 let attempts = plan.step(step).action.attempts;
-                format!("{name} was not answered in {attempts} attempts")
+                let word = if attempts == 1 { "attempt" } else { "attempts" };
+                format!("{name} was not answered in {attempts} {word}")
             }
             Cause::Cancelled | Cause::Forced => {
                 let what = if cause == Cause::Forced { "forced back" } else { "cancelled" };

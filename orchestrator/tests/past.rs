@@ -4,34 +4,43 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use contracts::{Outcome, ReplyEnvelope, SagaId, StartEnvelope};
-use messaging::{Amqp, Consumer, Topology};
+use messaging::{Amqp, Consumer, Publisher, Topology};
 use orchestrator::{
     MIGRATOR,
     admission::Admission,
+    api::{self, Desk, participants::Participants},
     engine::{Engine, Occurrence},
     journal, retention,
+    sending::Sender,
 };
-use runtime::{config::Redacted, health::Health, shutdown::Shutdown};
+use runtime::{config::Redacted, health::Health, http, shutdown::Shutdown};
 use serde_json::json;
 use sqlx::{PgPool, Row, postgres::PgPoolOptions};
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use testkit::{PATIENCE, ScratchDb, eventually};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 const PAST: i64 = 50_000;
 /// Rounds of every statement: more than the five after which a plan may become a general one.
 const ROUNDS: usize = 12;
 
-/// Ended sagas with their histories, as many as make a scan worthwhile to nobody.
-async fn fill(pool: &PgPool) -> Result<()> {
-    for sql in [
+/// Ended sagas with their histories, as many as make a scan worthwhile to nobody; the latest of
+/// them `age` old.
+async fn fill(pool: &PgPool, age: &str) -> Result<()> {
+    sqlx::query(
         "INSERT INTO saga (id, definition, version, state, steps, data, revision, created_at,
                            updated_at, ended_at)
          SELECT gen_random_uuid(), 'place-order', 1, 'completed', '{}', '{}', 8, at, at, at
-           FROM (SELECT now() - number * interval '1 s' AS at
+           FROM (SELECT now() - $1::text::interval - number * interval '1 s' AS at
                    FROM generate_series(1, 50000) AS number) AS past",
+    )
+    .bind(age)
+    .execute(pool)
+    .await?;
+    for sql in [
         "INSERT INTO saga_event (saga_id, seq, at, event)
          SELECT id, seq, ended_at, CASE seq WHEN 1 THEN 'started' ELSE 'woke' END
            FROM saga, generate_series(1, 8) AS seq",
@@ -81,7 +90,7 @@ async fn nothing_that_is_done_all_the_time_reads_the_past() -> Result<()> {
     let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
     let watching = connect(&database)?;
     let own = PgPoolOptions::new().max_connections(1).connect(database.owner_url()).await?;
-    fill(&own).await?;
+    fill(&own, "0 s").await?;
     let before = settled(&watching, own).await?;
     ensure!(before.0 >= PAST, "the counters count: {before:?}");
 
@@ -112,10 +121,79 @@ async fn nothing_that_is_done_all_the_time_reads_the_past() -> Result<()> {
     Ok(())
 }
 
+/// What its pages ask while they are open, but for dead letters, of which there are few.
+const ASKED: [&str; 5] = [
+    "/sagas?limit=12",
+    "/sagas?limit=50",
+    "/sagas?open=true",
+    "/sagas?parked=true",
+    "/participants",
+];
+
+#[tokio::test]
+async fn nothing_that_an_open_console_asks_reads_the_past() -> Result<()> {
+    let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
+    let watching = connect(&database)?;
+    let own = PgPoolOptions::new().max_connections(1).connect(database.owner_url()).await?;
+    fill(&own, "2 days").await?;
+    let before = settled(&watching, own).await?;
+
+    let pool = PgPoolOptions::new().max_connections(2).connect_lazy(database.url())?;
+    let engine = Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(None, None)) };
+    let (health, shutdown) = (Health::new(), Shutdown::manual());
+    // Nobody is there: participants are told of without their queues.
+    let amqp = Amqp::new(Redacted::new("amqp://nobody@127.0.0.1:1"), "test")?;
+    let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
+    let sender = Sender { publisher, shutdown: shutdown.clone() };
+    let desk = Desk::new(engine.clone(), sender, Participants::new(amqp, "")?);
+    let listener = http::listen(Ipv4Addr::LOCALHOST.into(), 0).await?;
+    let url = format!("http://{}/api/v1", listener.local_addr()?);
+    let limits = http::Limits { drain: Duration::from_secs(1), ..http::Limits::default() };
+    let serving = http::serve_on(listener, api::router(desk), health, shutdown.clone(), limits);
+    let server = tokio::spawn(serving);
+    let client = runtime::http_client::client()?;
+    let ask = async |path: &str| {
+        let asked = client.get(format!("{url}{path}")).timeout(PATIENCE).send().await?;
+        anyhow::Ok(asked.error_for_status()?)
+    };
+    let mut events = ask("/events").await?;
+    for _ in 0..ROUNDS {
+        let saga = drive_one(&engine).await?;
+        for path in ASKED {
+            ask(path).await?.bytes().await?;
+        }
+        for path in [format!("/sagas/{saga}"), format!("/sagas/{saga}/explain")] {
+            ask(&path).await?.bytes().await?;
+        }
+        // Each time another look at what moves.
+        let told = async {
+            let mut said = String::new();
+            while !said.contains(&saga.to_string()) {
+                let more = events.chunk().await?.context("the stream has ended")?;
+                said += std::str::from_utf8(&more)?;
+            }
+            anyhow::Ok(())
+        };
+        timeout(PATIENCE, told).await??;
+        // Kept for a second, so that a look each second is all there ever is.
+        ask("/sagas/counts").await?.bytes().await?;
+    }
+    shutdown.begin();
+    drop(events);
+    timeout(PATIENCE, server).await??;
+    let after = settled(&watching, pool).await?;
+
+    assert_eq!(after.0, before.0, "rows read by scans of whole tables");
+    let by_index = after.1 - before.1;
+    assert!(by_index < PAST / 10, "{by_index} rows read by indexes, of {PAST} past ones");
+    Ok(())
+}
+
 /// A start, its second coming, and a reply.
-async fn drive_one(engine: &Engine) -> Result<()> {
+async fn drive_one(engine: &Engine) -> Result<SagaId> {
+    let saga = SagaId(Uuid::new_v4());
     let start = Occurrence::Start(StartEnvelope {
-        saga: SagaId(Uuid::new_v4()),
+        saga,
         definition: "place-order".into(),
         traceparent: None,
         body: json!({
@@ -132,5 +210,5 @@ async fn drive_one(engine: &Engine) -> Result<()> {
     engine.advance(&[start]).await?;
     let reply = ReplyEnvelope::to(&begun.commands[0], Outcome::Done, b"null".to_vec());
     engine.advance(&[Occurrence::Reply(reply)]).await?;
-    Ok(())
+    Ok(saga)
 }

@@ -13,6 +13,8 @@ mod idempotency;
 mod kills;
 mod late_answers;
 mod load;
+mod lost_queues;
+mod management;
 mod observability;
 mod orchestrators;
 mod orders;

@@ -17,9 +17,21 @@ use uuid::Uuid;
 /// Whoever asks within this time gets the same answer, however many ask.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// A day of more endings than this is counted anew only so often.
+const MANY: i64 = 10_000;
+const FRESH_DAY: Duration = Duration::from_secs(30);
+
 /// The counts that were made last.
 #[derive(Clone, Default)]
-pub struct Recent(Arc<Mutex<Option<(Instant, Counts)>>>);
+pub struct Recent(Arc<Mutex<Option<Made>>>);
+
+#[derive(Clone)]
+struct Made {
+    at: Instant,
+    counts: Counts,
+    /// When the endings of the day were counted.
+    day_at: Instant,
+}
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Counts {
@@ -52,7 +64,8 @@ struct Count {
 struct Ended {
     completed: i64,
     compensated: i64,
-    /// There were more; only the latest 100,000 are counted.
+    /// There were more; only the latest 100,000 are counted. From 10,000 on the count is up to half
+    /// a minute old.
     at_least: bool,
 }
 
@@ -70,17 +83,41 @@ struct Rates {
 ))]
 pub async fn counts(State(desk): State<Desk>) -> Result<Json<Counts>, Problem> {
     let mut recent = desk.counts.0.lock().await;
-    if let Some((at, counts)) = recent.as_ref()
-        && at.elapsed() < FRESH
+    if let Some(made) = recent.as_ref()
+        && made.at.elapsed() < FRESH
     {
-        return Ok(Json(counts.clone()));
+        return Ok(Json(made.counts.clone()));
     }
-    let counts = count(&desk.engine.pool).await.map_err(problem)?;
-    *recent = Some((Instant::now(), counts.clone()));
+    let day = recent.as_ref().filter(|made| made.keeps_day());
+    let (day, day_at) = match day {
+        Some(made) => (made.counts.ended_last_24h.clone(), made.day_at),
+        None => (ended(&desk.engine.pool).await.map_err(problem)?, Instant::now()),
+    };
+    let counts = count(&desk.engine.pool, day).await.map_err(problem)?;
+    *recent = Some(Made { at: Instant::now(), counts: counts.clone(), day_at });
     Ok(Json(counts))
 }
 
-async fn count(pool: &PgPool) -> sqlx::Result<Counts> {
+impl Made {
+    fn keeps_day(&self) -> bool {
+        let Ended { completed, compensated, .. } = self.counts.ended_last_24h;
+        completed + compensated > MANY && self.day_at.elapsed() < FRESH_DAY
+    }
+}
+
+async fn ended(pool: &PgPool) -> sqlx::Result<Ended> {
+    sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE state = 'completed') AS completed,
+                count(*) FILTER (WHERE state = 'compensated') AS compensated,
+                count(*) >= 100000 AS at_least
+           FROM (SELECT state FROM saga WHERE ended_at > now() - interval '24 h'
+                  ORDER BY ended_at DESC LIMIT 100000) AS latest",
+    )
+    .fetch_one(pool)
+    .await
+}
+
+async fn count(pool: &PgPool, ended_last_24h: Ended) -> sqlx::Result<Counts> {
     let by: Vec<Count> = sqlx::query_as(
         "SELECT definition, state, parked IS NOT NULL AS parked, count(*) AS count FROM saga
           WHERE ended_at IS NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
@@ -92,15 +129,6 @@ async fn count(pool: &PgPool) -> sqlx::Result<Counts> {
           ORDER BY created_at, id LIMIT 1",
     )
     .fetch_optional(pool)
-    .await?;
-    let ended_last_24h = sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE state = 'completed') AS completed,
-                count(*) FILTER (WHERE state = 'compensated') AS compensated,
-                count(*) >= 100000 AS at_least
-           FROM (SELECT state FROM saga WHERE ended_at > now() - interval '24 h'
-                  ORDER BY ended_at DESC LIMIT 100000) AS latest",
-    )
-    .fetch_one(pool)
     .await?;
     let rates = sqlx::query_as(
         "SELECT (SELECT count(*) FROM saga WHERE created_at > now() - interval '1 min')

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use contracts::EventEnvelope;
 use runtime::{
     http::{Body, Params, PathId, Problem, with_time_limit},
     page::{Cursor, Limit, Page},
@@ -20,6 +21,7 @@ use crate::{
     idempotency, intake,
     orchestrator::{self, Orchestrator},
     order::{Order, Status},
+    retelling::{self, Place, YOUNG},
     submission::{Submission, is_id},
     withdrawal::{self, Withdrawal},
 };
@@ -40,7 +42,8 @@ pub struct Api {
 pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/api/v1/orders", post(submit).get(list))
-        .route("/api/v1/orders/{id}", get(show).delete(withdraw));
+        .route("/api/v1/orders/{id}", get(show).delete(withdraw))
+        .route("/api/v1/events", get(events));
     with_time_limit(routes, TIME_LIMIT).with_state(api)
 }
 
@@ -94,6 +97,29 @@ async fn list(
         .await
         .map_err(store::problem)?;
     Ok(Page::cut(orders, query.limit, |order| order.order_id))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Cursor<Place>>,
+}
+
+/// Oldest first; `next` is where to go on asking, and null when there is nothing to tell.
+async fn events(
+    State(api): State<Api>,
+    Params(since): Params<Since>,
+) -> Result<Page<EventEnvelope>, Problem> {
+    let after = since.cursor.map(|Cursor(place)| place);
+    let most = since.limit.rows() - 1;
+    let orders =
+        retelling::endings(&api.pool, after.as_ref(), most, YOUNG).await.map_err(store::problem)?;
+    let events = orders.iter().map(retelling::event).collect::<Result<_, _>>();
+    let items = events.map_err(|error| Problem::fault(&error))?;
+    let next = orders.last().map(|last| Cursor(Place::of(last)).encode());
+    Ok(Page { items, next })
 }
 
 async fn withdraw(State(api): State<Api>, PathId(id): PathId<Uuid>) -> Result<Response, Problem> {

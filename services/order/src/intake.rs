@@ -1,7 +1,9 @@
 //! Taking an order in: the idempotency key, the order and the messages that set its saga going
 //! commit together, so an accepted order is never lost, whether or not the broker is up.
 
-use contracts::{Currency, EventEnvelope, Leg, Money, SagaId, StartEnvelope};
+use contracts::{
+    Currency, EventEnvelope, Leg, Money, SagaId, StartEnvelope, order::PlaceOrderInput,
+};
 use messaging::{
     Outgoing,
     spans::{About, Transaction},
@@ -88,15 +90,19 @@ async fn intend_opening(sql: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
 
 /// The saga's start, and the event that tells of the order.
 fn messages(id: Uuid, order: &Accepted) -> Result<[Outgoing; 2], serde_json::Error> {
-    let start = StartEnvelope {
+    let mut created = EventEnvelope::of(SagaId(id), &order.created(id))?;
+    created.traceparent = trace::current().map(|context| context.to_string());
+    Ok([start(id, &order.start())?, Outgoing::event(&created)])
+}
+
+/// The message that starts the order's saga: the same one each time.
+pub(crate) fn start(id: Uuid, input: &PlaceOrderInput) -> Result<Outgoing, serde_json::Error> {
+    Ok(Outgoing::start(&StartEnvelope {
         saga: SagaId(id),
         definition: DEFINITION.to_owned(),
         traceparent: trace::current().map(|context| context.to_string()),
-        body: serde_json::to_vec(&order.start())?,
-    };
-    let mut created = EventEnvelope::of(SagaId(id), &order.created(id))?;
-    created.traceparent.clone_from(&start.traceparent);
-    Ok([Outgoing::start(&start), Outgoing::event(&created)])
+        body: serde_json::to_vec(input)?,
+    }))
 }
 
 async fn prices(sql: &mut PgConnection, product_ids: &[String]) -> sqlx::Result<PriceList> {

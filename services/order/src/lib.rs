@@ -8,6 +8,8 @@ mod idempotency;
 mod intake;
 pub mod orchestrator;
 pub mod order;
+pub mod retelling;
+pub mod starts;
 pub mod submission;
 mod withdrawal;
 

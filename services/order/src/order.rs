@@ -147,6 +147,17 @@ impl Order {
         lines(&self.items)
     }
 
+    /// What its saga is started with.
+    pub fn start(&self) -> PlaceOrderInput {
+        PlaceOrderInput {
+            customer_id: self.customer_id.clone(),
+            lines: self.lines(),
+            total: self.total.clone(),
+            payment_method: self.payment_method.clone(),
+            ship_to: self.ship_to.clone(),
+        }
+    }
+
     pub fn confirmed(&self) -> OrderConfirmed {
         OrderConfirmed {
             order: self.saga(),

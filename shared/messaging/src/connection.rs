@@ -2,7 +2,7 @@
 
 use crate::{Amqp, Error};
 use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions};
-use std::{future::Future, time::Duration};
+use std::{fs, future::Future, sync::LazyLock, time::Duration};
 
 /// For TCP, TLS, login and opening the virtual host together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(6);
@@ -23,15 +23,42 @@ pub(crate) async fn within<T>(
     }
 }
 
+/// As the management UI shows it beside the service; the empty text where it cannot be told.
+static HOST: LazyLock<String> = LazyLock::new(|| {
+    let told = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    told.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default().trim().to_owned()
+});
+
+/// Which process of the service this is: `payment@host:4711`.
+pub(crate) fn instance(amqp: &Amqp) -> String {
+    format!("{}@{}:{}", amqp.app, *HOST, std::process::id())
+}
+
+/// What the management UI tells of a connection besides its name: whoever looks there at night
+/// wants to know which process to look for.
+fn properties(amqp: &Amqp, purpose: &str) -> ConnectionProperties {
+    let told = [
+        // Only both together take the place of the client library's own.
+        ("product", "saga".to_owned()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("service", amqp.app.clone()),
+        ("purpose", purpose.to_owned()),
+        ("host", HOST.clone()),
+        ("pid", std::process::id().to_string()),
+    ];
+    let named = ConnectionProperties::default()
+        .with_connection_name(format!("{} {purpose}", amqp.app).into());
+    told.into_iter().fold(named, |properties, (name, value)| {
+        properties.with_client_property(name.into(), value.into())
+    })
+}
+
 /// `purpose` is what the management UI shows behind the name of the process.
 pub(crate) async fn open(amqp: &Amqp, turn: usize, purpose: &str) -> Result<Connection, Error> {
     let Some(node) = amqp.node(turn) else {
         return Err(Error::Lost("the broker's URL names no host".to_owned()));
     };
-    let properties = ConnectionProperties::default()
-        .with_connection_name(format!("{} {purpose}", amqp.app).into())
-        .with_client_property("app".into(), amqp.app.as_str().into())
-        .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+    let properties = properties(amqp, purpose);
     let host = format!("connecting to {}:{}", node.authority.host, node.authority.port);
     within(host, CONNECT_LIMIT, Connection::connect_uri(node.clone(), properties)).await
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Delivery, Error, Incoming,
-    connection::{ASK_LIMIT, channel, close, open, within},
+    connection::{ASK_LIMIT, channel, close, instance, open, within},
     consumer::{Shared, Wanted},
     declare::declare,
     delivery::Settlement,
@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
         // A tag of its own each time: lapin clears a cancelled tag away with a delay, and with it
         // whoever consumes under that tag by then.
         self.turns += 1;
-        let tag = format!("{} {}", self.shared.amqp.app, self.turns);
+        let tag = format!("{} {}", instance(&self.shared.amqp), self.turns);
         let consumer = self.channel.basic_consume(
             short(&self.shared.queue),
             short(&tag),

@@ -4,7 +4,7 @@
 //! everywhere, and so is that no error may quote the URL, which may hold credentials.
 
 use crate::http_client;
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Why there is no answer to a request.
@@ -70,17 +70,36 @@ impl Outside {
         self.send(path, key, body).await.map(|_| ())
     }
 
+    /// Asks for what is at `path`. Statuses mean what they mean in [`Outside::post`].
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Error> {
+        let mut url = Url::parse(&self.url(path)).map_err(|_| Error::Address(self.who))?;
+        url.query_pairs_mut().extend_pairs(query);
+        let response = self.answer(self.client.get(url)).await?;
+        response.json().await.map_err(|error| self.unreachable(error))
+    }
+
     async fn send(
         &self,
         path: &str,
         key: &str,
         body: &impl Serialize,
     ) -> Result<reqwest::Response, Error> {
-        let url = match path {
+        let request = self.client.post(self.url(path)).header("idempotency-key", key).json(body);
+        self.answer(request).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        match path {
             "" => self.base.clone(),
             path => format!("{}/{path}", self.base.trim_end_matches('/')),
-        };
-        let request = self.client.post(url).header("idempotency-key", key).json(body);
+        }
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
         let response = http_client::send(self.who, request).await;
         let response = response.map_err(|error| self.unreachable(error))?;
         let (who, status) = (self.who, response.status());

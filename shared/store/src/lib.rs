@@ -12,6 +12,7 @@ pub mod outbox;
 mod pool;
 mod problem;
 pub mod relay;
+pub mod retold;
 pub mod seen;
 
 pub use failure::{is_infrastructure, is_retriable};
@@ -20,3 +21,6 @@ pub use problem::problem;
 
 /// The tables of every participant, as the first migration of each service repeats them.
 pub const PARTICIPANT_SQL: &str = include_str!("../participant.sql");
+
+/// The table of a service that asks for what it may have missed, as its own migration repeats it.
+pub const RETOLD_SQL: &str = include_str!("../retold.sql");

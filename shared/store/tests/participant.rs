@@ -1,4 +1,4 @@
-//! The text that every participant's first migration repeats.
+//! Texts that the migrations of several services repeat.
 
 use std::path::Path;
 
@@ -13,5 +13,15 @@ fn every_participant_has_the_same_inbox_outbox_and_seen_events() {
         files.sort();
         let first = std::fs::read_to_string(&files[0]).unwrap();
         assert!(first.contains(store::PARTICIPANT_SQL), "{}", files[0].display());
+    }
+}
+
+#[test]
+fn every_subscriber_that_asks_remembers_how_far_in_the_same_way() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    for service in ["inventory", "analytics"] {
+        let file = root.join(service).join("0003_retold.sql");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(text, store::RETOLD_SQL, "{}", file.display());
     }
 }

@@ -33,8 +33,26 @@ impl Management {
         Ok(())
     }
 
+    pub(crate) async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<()> {
+        self.send(Method::DELETE, &format!("queues/{vhost}/{queue}"), Value::Null).await?;
+        Ok(())
+    }
+
     pub(crate) async fn import(&self, definitions: Value) -> Result<()> {
         self.send(Method::POST, "definitions", definitions).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn import_into(&self, vhost: &str, definitions: &Value) -> Result<()> {
+        self.send(Method::POST, &format!("definitions/{vhost}"), definitions.clone()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn forbid_declaring(&self, vhost: &str, login: &str) -> Result<()> {
+        let path = format!("permissions/{vhost}/{login}");
+        let mut rights = self.get(&path).await?;
+        rights["configure"] = json!("^$");
+        self.send(Method::PUT, &path, rights).await?;
         Ok(())
     }
 

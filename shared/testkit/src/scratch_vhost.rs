@@ -64,6 +64,30 @@ impl ScratchVhost {
         self.management.get(&format!("queues/{}", self.name)).await
     }
 
+    /// With all that is in it.
+    pub async fn delete_queue(&self, queue: &str) -> Result<()> {
+        self.management.delete_queue(&self.name, queue).await
+    }
+
+    /// Anything else of the management API: `bindings`, `connections`, …, all of this virtual host.
+    pub async fn listed(&self, what: &str) -> Result<Value> {
+        let path = match what {
+            "connections" => format!("vhosts/{}/connections", self.name),
+            _ => format!("{what}/{}", self.name),
+        };
+        self.management.get(&path).await
+    }
+
+    /// Adds exported exchanges, queues and bindings.
+    pub async fn import(&self, definitions: &Value) -> Result<()> {
+        self.management.import_into(&self.name, definitions).await
+    }
+
+    /// From now on the login may use what is there, and declare nothing.
+    pub async fn forbid_declaring(&self, login: &str) -> Result<()> {
+        self.management.forbid_declaring(&self.name, login).await
+    }
+
     pub(crate) fn management(&self) -> &Management {
         &self.management
     }

@@ -91,6 +91,7 @@ mod listen;
 mod outcome;
 mod outside;
 mod phases;
+mod retelling;
 mod savepoint;
 pub mod series;
 mod serve;

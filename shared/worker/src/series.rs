@@ -27,6 +27,11 @@ pub const SERIES: &[Series] = &[
         &["participant", "reason"],
         "Messages that were given up and put into a dead-letter queue.",
     ),
+    Series::counter(
+        "events_retold_total",
+        &["outcome", "participant"],
+        "Events that were asked for again: `known` ones had come through the queue, `new` ones had not (it was lost, or is long), `faulted` ones could not be taken in.",
+    ),
     Series::histogram(
         "handle_seconds",
         &["participant"],
@@ -67,6 +72,12 @@ pub(crate) fn retried(participant: &'static str) {
 
 pub(crate) fn dead_letter(participant: &'static str, reason: &'static str) {
     metrics::counter!("dead_letters_total", "participant" => participant, "reason" => reason)
+        .increment(1);
+}
+
+/// `outcome` is `known`, `new` or `faulted`.
+pub(crate) fn retold(participant: &'static str, outcome: &'static str) {
+    metrics::counter!("events_retold_total", "participant" => participant, "outcome" => outcome)
         .increment(1);
 }
 

@@ -6,6 +6,7 @@ use crate::{
     database::Database,
     desk::Desk,
     events::Events,
+    retelling::{self, Retelling},
     series::{self, SERIES},
     together::Together,
     worker::Routes,
@@ -33,6 +34,8 @@ pub(crate) struct Service<S> {
     pub(crate) address: (IpAddr, u16),
     pub(crate) routes: Option<Routes<S>>,
     pub(crate) migrator: Option<&'static Migrator>,
+    /// Asked for events that the queue has lost.
+    pub(crate) publisher: Option<retelling::Publisher>,
 }
 
 /// Until a stop begins. HTTP is served from the beginning, so that `/readyz` can say what is missing;
@@ -41,7 +44,8 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     service: Service<S>,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let Service { service, desk, settings, amqp, address, routes, migrator } = service;
+    let Service { service, desk, settings, amqp, address, routes, migrator, publisher: asked } =
+        service;
     let pool = store::pool(&settings.database, desk.name)?;
     let (bind, port) = address;
     tracing::info!(?settings, %bind, port, "starting");
@@ -68,7 +72,8 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
     let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
-    let queues = Queues { desk, settings, amqp, health, database, schema, queued, migrator, relay };
+    let queues =
+        Queues { desk, settings, amqp, health, database, schema, queued, migrator, relay, asked };
     parts.spawn(queues.run(publisher.clone(), shutdown.clone()));
 
     let mut result = Ok(());
@@ -101,12 +106,23 @@ struct Queues {
     queued: Part,
     migrator: Option<&'static Migrator>,
     relay: Relay,
+    asked: Option<retelling::Publisher>,
 }
 
 impl Queues {
     async fn run(self, publisher: Publisher, shutdown: Shutdown) -> Result<(), Error> {
-        let Queues { desk, settings, amqp, health, database, schema, queued, migrator, relay } =
-            self;
+        let Queues {
+            desk,
+            settings,
+            amqp,
+            health,
+            database,
+            schema,
+            queued,
+            migrator,
+            relay,
+            asked,
+        } = self;
         match migrator {
             Some(migrator) => {
                 let pool = &database.pool;
@@ -153,6 +169,16 @@ impl Queues {
         }
         if !events.is_empty() {
             let consumer = consume(event_queue(name));
+            if let Some(publisher) = asked {
+                let retelling = Retelling {
+                    publisher,
+                    desk: Arc::clone(&desk),
+                    database: database.clone(),
+                    relay: relay.clone(),
+                    shutdown: shutdown.clone(),
+                };
+                consumers.spawn(retelling.run());
+            }
             let listener =
                 Events { desk, database, publisher, relay, shutdown: shutdown.clone(), settings };
             consumers.spawn(Arc::new(listener).run(consumer));

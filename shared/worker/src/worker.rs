@@ -1,12 +1,13 @@
 use crate::{
     Context, Handle, HandleMany, Listen, Outside, Settings,
     desk::Desk,
+    retelling::Publisher,
     serve::{self, Service},
 };
 use axum::Router;
 use contracts::{Command, Event, Never};
 use messaging::Amqp;
-use runtime::{config, http, shutdown::Shutdown, telemetry};
+use runtime::{config, http, outside, shutdown::Shutdown, telemetry};
 use sqlx::migrate::Migrator;
 use std::{net::IpAddr, sync::Arc};
 
@@ -23,6 +24,8 @@ pub enum Error {
     Topology(#[from] messaging::Error),
     #[error("migrating failed")]
     Migrate(#[from] store::migrate::Error),
+    #[error("who tells events again cannot be asked")]
+    Publisher(#[from] outside::Error),
     #[error("the HTTP server failed")]
     Http(#[from] http::Error),
     #[error("the service is put together wrongly: {0}")]
@@ -42,6 +45,8 @@ pub struct Worker<S> {
     settings: Option<Settings>,
     routes: Option<Routes<S>>,
     migrator: Option<&'static Migrator>,
+    /// A publisher's name, and where it serves HTTP.
+    retold_by: Option<(&'static str, String)>,
     port: u16,
 }
 
@@ -63,6 +68,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             settings: None,
             routes: None,
             migrator: None,
+            retold_by: None,
             port: 8080,
         }
     }
@@ -139,6 +145,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
+    /// Asks the publisher of its events from time to time what there was to hear, so that nothing is
+    /// missed when the queue is lost. `base` is where that serves HTTP (`http://order:8001`); where it
+    /// is empty nobody is asked. The service's database has the table of `shared/store/retold.sql`.
+    #[must_use]
+    pub fn retold_by(mut self, name: &'static str, base: &str) -> Self {
+        self.retold_by = Some((name, base.to_owned()));
+        self
+    }
+
     /// What it serves over HTTP besides `/healthz`, `/readyz` and `/metrics`.
     #[must_use]
     pub fn routes(mut self, routes: impl FnOnce(&Context<S>) -> Router + Send + 'static) -> Self {
@@ -198,8 +213,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         if !self.desk.mistakes.is_empty() {
             return Err(Error::Registration(self.desk.mistakes.join("; ")));
         }
-        let Worker { service, desk, routes, migrator, .. } = self;
-        serve::serve(Service { service, desk, settings, amqp, address, routes, migrator }, shutdown)
-            .await
+        let Worker { service, desk, routes, migrator, retold_by, .. } = self;
+        let publisher = match retold_by {
+            Some((publisher, base)) if base.is_empty() => {
+                tracing::warn!(publisher, "is not asked for events that a lost queue held");
+                None
+            }
+            Some((name, base)) => {
+                Some(Publisher { name, outside: outside::Outside::new(name, &base)? })
+            }
+            None => None,
+        };
+        let service =
+            Service { service, desk, settings, amqp, address, routes, migrator, publisher };
+        serve::serve(service, shutdown).await
     }
 }

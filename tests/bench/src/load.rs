@@ -70,7 +70,8 @@ impl<O: Offer> Load<O> {
             let open = Instant::now();
             while !self.has_ended(begin[0].0).await? {
                 ensure!(open.elapsed() < PATIENCE, "saga {} does not end", begin[0].0);
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                // Seldom: every look costs the database as much as a statement of the saga.
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             offered.extend(begin);
         }

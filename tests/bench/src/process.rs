@@ -180,7 +180,8 @@ pub fn environment(amqp: &Url, database: Option<&Url>) -> BTreeMap<String, Strin
 
 fn path(binary: &str) -> Result<PathBuf> {
     let own = fs::canonicalize(env::current_exe()?)?;
-    let path = own.with_file_name(binary);
-    ensure!(path.exists(), "{path:?} is not built: use make bench");
-    Ok(path)
+    // A test's own binary is one folder below those of the packages.
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(binary));
+    let mut found = found.filter(|path| path.is_file());
+    found.next().with_context(|| format!("{binary} is not built: use make bench, or make test"))
 }

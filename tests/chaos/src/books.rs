@@ -15,7 +15,7 @@ use std::{
 use uuid::Uuid;
 
 /// Events may still be on their way to the last subscriber for so long.
-pub const SETTLE: Duration = Duration::from_secs(20);
+pub const SETTLE: Duration = Duration::from_secs(40);
 
 /// Orders by what became of them; those of one load.
 #[derive(Debug, Default)]

@@ -16,6 +16,8 @@ pub enum Fault {
     MemoryAlarm,
     /// With all that is in it.
     QueueDeleted(&'static str),
+    /// The same while nobody consumes it: everybody who does is killed before, and something waits.
+    QueueLost(&'static str),
     Network(Peer, Trouble),
     /// The payment gateway or the carrier.
     Outside(Dependency, Mood),
@@ -89,6 +91,7 @@ impl fmt::Display for Fault {
             Fault::DatabaseKilled => f.write_str("PostgreSQL killed"),
             Fault::MemoryAlarm => f.write_str("RabbitMQ's memory alarm"),
             Fault::QueueDeleted(queue) => write!(f, "{queue} deleted"),
+            Fault::QueueLost(queue) => write!(f, "{queue} lost with all that waits"),
             Fault::Network(peer, Trouble::Cut) => write!(f, "connections to {peer} cut"),
             Fault::Network(peer, Trouble::HalfOpen) => write!(f, "connections to {peer} half-open"),
             Fault::Network(peer, Trouble::Lossy) => write!(f, "200 ms and 5 % loss to {peer}"),

@@ -25,7 +25,10 @@ pub const ADMIN: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Local,
-    Compose,
+    /// Whose image is made first, or is there already.
+    Compose {
+        build: bool,
+    },
 }
 
 pub struct Ground {
@@ -46,11 +49,11 @@ enum Control {
 }
 
 impl Ground {
-    /// Two (or so) of every service but the simulator; one of each in containers.
+    /// Two (or so) of every service but the simulator.
     pub async fn start(target: Target, instances: u16, needs: Needs) -> Result<Self> {
         match target {
             Target::Local => local::start(instances, needs).await,
-            Target::Compose => compose::start(needs).await,
+            Target::Compose { build } => compose::start(needs, build).await,
         }
     }
 
@@ -150,28 +153,28 @@ impl Ground {
     pub async fn kill(&self, process: &str) -> Result<()> {
         match &self.control {
             Control::Local(local) => local.kill(process).await,
-            Control::Compose(compose) => compose.run(&["kill", process]).await,
+            Control::Compose(compose) => compose.run(&["kill", process]).await.map(drop),
         }
     }
 
     pub async fn start_again(&self, process: &str) -> Result<()> {
         match &self.control {
             Control::Local(local) => local.launch(process).await,
-            Control::Compose(compose) => compose.run(&["start", process]).await,
+            Control::Compose(compose) => compose.run(&["start", process]).await.map(drop),
         }
     }
 
     pub async fn freeze(&self, process: &str) -> Result<()> {
         match &self.control {
             Control::Local(local) => local.freeze(process).await,
-            Control::Compose(compose) => compose.run(&["pause", process]).await,
+            Control::Compose(compose) => compose.run(&["pause", process]).await.map(drop),
         }
     }
 
     pub async fn thaw(&self, process: &str) -> Result<()> {
         match &self.control {
             Control::Local(local) => local.thaw(process).await,
-            Control::Compose(compose) => compose.run(&["unpause", process]).await,
+            Control::Compose(compose) => compose.run(&["unpause", process]).await.map(drop),
         }
     }
 
@@ -179,7 +182,7 @@ impl Ground {
     pub async fn server(&self, what: &str, verb: &str) -> Result<()> {
         match &self.control {
             Control::Local(local) => local.instances().control(what, verb).await,
-            Control::Compose(compose) => compose.run(&[verb, what]).await,
+            Control::Compose(compose) => compose.run(&[verb, what]).await.map(drop),
         }
     }
 
@@ -196,7 +199,7 @@ impl Ground {
             Control::Local(local) => local.instances().rabbitmqctl(0, arguments).await.map(drop),
             Control::Compose(compose) => {
                 let command = ["exec", "-T", "rabbitmq", "rabbitmqctl"];
-                compose.run(&[command.as_slice(), arguments].concat()).await
+                compose.run(&[command.as_slice(), arguments].concat()).await.map(drop)
             }
         }
     }
@@ -221,7 +224,7 @@ impl Ground {
     pub async fn logs(&self) -> Vec<(String, String)> {
         match &self.control {
             Control::Local(local) => local.logs().await,
-            Control::Compose(_) => Vec::new(),
+            Control::Compose(compose) => compose.logs(self.processes()).await,
         }
     }
 }

@@ -53,12 +53,18 @@ struct Run {
     /// Orders a second.
     #[arg(long, default_value = "20", value_parser = clap::value_parser!(u32).range(1..=200))]
     rate: u32,
-    /// Of every service, locally.
+    /// Of every service, locally; there are two of each in containers.
     #[arg(long, default_value = "2", value_parser = clap::value_parser!(u16).range(1..=4))]
     instances: u16,
     #[arg(long, value_enum, default_value = "local")]
     target: Place,
+    /// With containers: their image is there already.
+    #[arg(long)]
+    no_build: bool,
 }
+
+/// Of every service, in containers.
+const CONTAINERS: u16 = 2;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Place {
@@ -103,9 +109,9 @@ impl Run {
         let began = Instant::now();
         let target = match self.target {
             Place::Local => Target::Local,
-            Place::Compose => Target::Compose,
+            Place::Compose => Target::Compose { build: !self.no_build },
         };
-        let instances = if target == Target::Local { self.instances } else { 1 };
+        let instances = if target == Target::Local { self.instances } else { CONTAINERS };
         let settings = Settings { target, instances, rate: self.rate };
         let seed = self.seed.unwrap_or_else(Random::seed_of_now);
         say(&format!("seed {seed}, {} orders a second, {instances} of each service\n", self.rate));

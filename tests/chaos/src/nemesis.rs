@@ -3,6 +3,7 @@
 mod cluster;
 mod network;
 mod outside;
+mod queue;
 mod signs;
 
 use crate::{
@@ -11,7 +12,6 @@ use crate::{
     timeline::Strike,
 };
 use anyhow::{Context, Result};
-use reqwest::Method;
 use signs::Signs;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, sleep_until};
@@ -32,9 +32,9 @@ pub async fn strike(
     let at = began.elapsed();
     let from = Instant::now();
     let inflicted = inflict(ground, fault).await;
-    let node = inflicted.with_context(|| format!("{fault} cannot be inflicted"))?;
+    let Hit { node, mut seen } =
+        inflicted.with_context(|| format!("{fault} cannot be inflicted"))?;
     let until = tokio::time::Instant::now() + hold;
-    let mut seen = None;
     let mut cut_at = Instant::now();
     while tokio::time::Instant::now() < until {
         if seen.is_none() {
@@ -58,23 +58,36 @@ pub async fn strike(
     Ok(Strike { fault: fault.clone(), at, lasted, seen, healed, recovery: None })
 }
 
-/// The node of a cluster that it has hit, if any.
-async fn inflict(ground: &Ground, fault: &Fault) -> Result<Option<usize>> {
+/// What is known of a fault as soon as it is there.
+#[derive(Default)]
+struct Hit {
+    /// Of a cluster.
+    node: Option<usize>,
+    /// How it was noticed at once.
+    seen: Option<String>,
+}
+
+async fn inflict(ground: &Ground, fault: &Fault) -> Result<Hit> {
     match fault {
         Fault::Killed(process) => ground.kill(process).await?,
         Fault::Frozen(process) => ground.freeze(process).await?,
         Fault::BrokerKilled => ground.server("rabbitmq", "kill").await?,
         Fault::DatabaseKilled => ground.server("postgres", "kill").await?,
         Fault::MemoryAlarm => watermark(ground, "0.00001").await?,
-        Fault::QueueDeleted(queue) => {
-            ground.manage(Method::DELETE, 0, &format!("queues/{{vhost}}/{queue}")).await?;
+        Fault::QueueDeleted(queue) => queue::delete(ground, queue).await?,
+        Fault::QueueLost(queue) => {
+            let seen = queue::lose(ground, queue).await?;
+            return Ok(Hit { seen, ..Hit::default() });
         }
         Fault::Network(peer, trouble) => network::disturb(ground, *peer, *trouble)?,
         Fault::Outside(who, mood) => outside::set(ground, *who, Some(*mood)).await?,
         Fault::ClockJumped(hours) => drop(ground.set_clocks(*hours)?),
-        Fault::LeaderKilled(queue) => return cluster::kill_leader(ground, queue).await.map(Some),
+        Fault::LeaderKilled(queue) => {
+            let node = Some(cluster::kill_leader(ground, queue).await?);
+            return Ok(Hit { node, ..Hit::default() });
+        }
     }
-    Ok(None)
+    Ok(Hit::default())
 }
 
 async fn heal(ground: &Ground, fault: &Fault, node: Option<usize>) -> Result<()> {
@@ -86,6 +99,7 @@ async fn heal(ground: &Ground, fault: &Fault, node: Option<usize>) -> Result<()>
         Fault::MemoryAlarm => watermark(ground, "0.6").await,
         // By whoever consumes it.
         Fault::QueueDeleted(_) => Ok(()),
+        Fault::QueueLost(queue) => queue::consume_again(ground, queue).await,
         Fault::Network(peer, _) => network::calm(ground, *peer),
         Fault::Outside(who, _) => outside::set(ground, *who, None).await,
         Fault::ClockJumped(_) => ground.set_clocks(0).map(drop),

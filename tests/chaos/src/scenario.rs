@@ -12,9 +12,11 @@ use testkit::Random;
 
 /// Participants of the order saga.
 pub const WORKERS: [&str; 5] = ["order", "inventory", "payment", "shipping", "notification"];
-/// Queues whose messages are sent again by whoever waits for an answer.
+/// Queues that are never empty for long.
 const HOT: [&str; 4] =
     ["inventory.commands", "payment.commands", "shipping.commands", "orchestrator.replies"];
+/// Queues whose messages are sent once: nobody waits for an answer.
+const ONCE: [&str; 3] = ["orchestrator.starts", "analytics.events", "inventory.events"];
 
 pub struct Scenario {
     pub name: &'static str,
@@ -35,6 +37,7 @@ enum Kind {
     DatabaseKill,
     Alarm,
     Queue,
+    Lost,
     Net(Peer, Trouble),
     Gateway(bool),
     Carrier,
@@ -74,8 +77,10 @@ scenarios! {
         "A process that stands still for 20 s is taken for dead, and does no harm when it goes on.";
     "memory-alarm", Kind::Alarm, 1 x 10 s,
         "Blocked publishers wait; nothing that they hold is acknowledged before.";
-    "queue-deleted", Kind::Queue, 2 x 1 s,
-        "A queue comes back by itself; the commands or replies that were in it are sent again.";
+    "queue-deleted", Kind::Queue, 4 x 1 s,
+        "A queue comes back by itself; what was in it is sent, or asked for, again.";
+    "queue-lost", Kind::Lost, 3 x 2 s,
+        "Starts are sent again and events asked for again that were lost with a queue that nobody consumed.";
     "broker-cut", Kind::Net(Broker, Cut), 1 x 6 s,
         "A connection lost at any byte loses no message and doubles no effect.";
     "broker-half-open", Kind::Net(Broker, HalfOpen), 1 x 15 s,
@@ -129,7 +134,11 @@ impl Scenario {
             Kind::BrokerKill => Fault::BrokerKilled,
             Kind::DatabaseKill => Fault::DatabaseKilled,
             Kind::Alarm => Fault::MemoryAlarm,
-            Kind::Queue => Fault::QueueDeleted(HOT[random.below(HOT.len())]),
+            Kind::Queue => {
+                let any = [HOT.as_slice(), &ONCE].concat();
+                Fault::QueueDeleted(any[random.below(any.len())])
+            }
+            Kind::Lost => Fault::QueueLost(ONCE[round % ONCE.len()]),
             Kind::Net(peer, trouble) => Fault::Network(peer, trouble),
             Kind::Gateway(slow) => Fault::Outside(Gateway, if slow { Slow } else { Down }),
             Kind::Carrier => Fault::Outside(Carrier, Down),

@@ -33,7 +33,23 @@ impl Look {
     pub const LIGHT: Look = Look { name: "light", width: 1280, scheme: "light" };
     pub const DARK: Look = Look { name: "dark", width: 1280, scheme: "dark" };
     pub const PHONE: Look = Look { name: "phone", width: 360, scheme: "light" };
+    pub const PHONE_IN_THE_DARK: Look = Look { name: "phone-dark", width: 360, scheme: "dark" };
     const HEIGHT: u32 = 900;
+}
+
+/// A complaint of the browser that a test brings about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Excuse {
+    /// Part of the address that is complained of.
+    pub path: &'static str,
+    /// What the complaint says of it, such as a status.
+    pub says: &'static str,
+}
+
+impl Excuse {
+    pub fn covers(&self, complaint: &str) -> bool {
+        complaint.contains(self.path) && complaint.contains(self.says)
+    }
 }
 
 pub struct Browser {
@@ -70,8 +86,14 @@ impl Browser {
         Ok(self.client.back().await?)
     }
 
-    pub async fn fragment(&self) -> Result<String> {
-        Ok(self.client.current_url().await?.fragment().unwrap_or_default().to_owned())
+    /// Until an expression of the page's language is true.
+    pub async fn holds(&self, expression: &str) -> Result<()> {
+        eventually(LIMIT, &format!("{expression} to be true"), async || {
+            let told = self.script(&format!("return ({expression})"), vec![]).await?;
+            ensure!(told == json!(true), "it is {told}");
+            Ok(())
+        })
+        .await
     }
 
     /// Until the text of some element that `css` selects contains `text`.
@@ -136,6 +158,23 @@ impl Browser {
         anyhow::bail!("{MOST} steps by keyboard do not lead to {text:?}")
     }
 
+    /// Presses the tabulator until `css` selects what has the focus.
+    pub async fn tab_until(&self, css: &str) -> Result<()> {
+        const MOST: usize = 80;
+        for _ in 0..MOST {
+            self.key(Key::Tab).await?;
+            if self.has_focus(css).await? {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("{MOST} steps by keyboard do not lead to {css}")
+    }
+
+    pub async fn has_focus(&self, css: &str) -> Result<bool> {
+        let matches = "return document.activeElement.matches(arguments[0])";
+        Ok(self.script(matches, vec![json!(css)]).await? == json!(true))
+    }
+
     pub async fn focused(&self) -> Result<Element> {
         Ok(self.client.active_element().await?)
     }
@@ -157,6 +196,13 @@ impl Browser {
     pub async fn overflow(&self) -> Result<i64> {
         let wider = "return document.documentElement.scrollWidth - innerWidth";
         self.script(wider, vec![]).await?.as_i64().context("the page has no width")
+    }
+
+    /// What would make the page hard to use: text or fields that reach over an edge, text that is
+    /// too pale, controls without a name.
+    pub async fn flaws(&self) -> Result<Vec<String>> {
+        let told = self.script(include_str!("flaws.js"), vec![]).await?;
+        Ok(serde_json::from_value(told)?)
     }
 
     /// The whole page, into `target/console/<name>-<look>.png`.

@@ -3,4 +3,4 @@
 mod browser;
 mod driver;
 
-pub use browser::{Browser, Look};
+pub use browser::{Browser, Excuse, Look};

@@ -88,7 +88,7 @@ impl World {
             let stored = self.store.get(number(*saga))?;
             Some(stored.row(*saga))
         });
-        desk.take_known(rows.collect());
+        desk.take_known(rows);
         advance.verdicts = advance.batch.iter().map(|one| desk.decide(one)).collect();
         advance.rows = new
             .union(&desk.moved)

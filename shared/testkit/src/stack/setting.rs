@@ -66,6 +66,7 @@ pub(super) fn processes(
     let participants = participants.join(",");
     let neighbours = [
         ("ORCHESTRATOR_URL", address("orchestrator").unwrap_or_default()),
+        ("ORDER_URL", address("order").unwrap_or_default()),
         ("GATEWAY_URL", format!("{simulator}/gateway")),
         ("CARRIER_URL", format!("{simulator}/carrier")),
         ("RUST_LOG", "info".to_owned()),

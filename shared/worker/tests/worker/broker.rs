@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use worker::{Settings, Worker, testing::envelope};
 
 /// A running service, and the other end of its queues.
-struct Running {
+pub(crate) struct Running {
     vhost: ScratchVhost,
     shutdown: Shutdown,
     publisher: Publisher,
@@ -31,7 +31,7 @@ struct Running {
 }
 
 impl Running {
-    async fn start<S: Send + Sync + 'static>(
+    pub(crate) async fn start<S: Send + Sync + 'static>(
         worker: Worker<S>,
         name: &str,
         database: &ScratchDb,
@@ -56,7 +56,7 @@ impl Running {
         Ok(Running { vhost, shutdown, publisher, replies, letters, service })
     }
 
-    async fn send(&self, messages: &[Outgoing]) -> anyhow::Result<()> {
+    pub(crate) async fn send(&self, messages: &[Outgoing]) -> anyhow::Result<()> {
         Ok(self.publisher.send_until_confirmed(messages, &self.shutdown).await?)
     }
 
@@ -90,7 +90,7 @@ impl Running {
         next(&self.letters).await
     }
 
-    async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.shutdown.begin();
         Ok(tokio::time::timeout(PATIENCE, self.service).await???)
     }

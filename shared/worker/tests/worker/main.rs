@@ -7,5 +7,6 @@ mod broker;
 mod events;
 mod inbox;
 mod outside;
+mod retelling;
 mod shop;
 mod till;

@@ -158,6 +158,7 @@ pub(crate) fn worker() -> Worker<Shop> {
 pub(crate) async fn database(stock: i32) -> anyhow::Result<ScratchDb> {
     let database = ScratchDb::empty().await?;
     sqlx::raw_sql(store::PARTICIPANT_SQL).execute(database.pool()).await?;
+    sqlx::raw_sql(store::RETOLD_SQL).execute(database.pool()).await?;
     sqlx::raw_sql(
         "CREATE TABLE shelf (thing text PRIMARY KEY, left_over int NOT NULL, told int NOT NULL DEFAULT 0)",
     )

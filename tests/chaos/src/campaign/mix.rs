@@ -34,7 +34,7 @@ impl Mix {
         let mut blows = vec![first];
         if self.random.percent(OVERLAP) {
             let second = self.draw();
-            if hit(&second.0) != hit(&blows[0].0) {
+            if may_overlap(&blows[0].0, &second.0) {
                 blows.push(second);
             } else {
                 // Both at once would be one of them.
@@ -60,19 +60,27 @@ impl Mix {
         let Some(scenario) = self.deck.pop() else {
             return (Fault::MemoryAlarm, SHORTEST);
         };
-        let round = self.random.below(2);
+        let round = self.random.below(6);
         let fault = scenario.fault(&mut self.random, round, self.instances);
         (fault, scenario.hold().min(self.longest).max(SHORTEST))
     }
 }
 
-/// What it hits. Two faults that hit the same do not overlap.
+/// Two faults that hit the same do not; and one kills whoever consumes a queue, so that nothing else
+/// may be done to them.
+fn may_overlap(one: &Fault, other: &Fault) -> bool {
+    let alone = |fault: &Fault| matches!(fault, Fault::QueueLost(_));
+    hit(one) != hit(other) && !alone(one) && !alone(other)
+}
+
+/// What it hits.
 fn hit(fault: &Fault) -> String {
     match fault {
         Fault::Killed(process) | Fault::Frozen(process) => process.clone(),
         Fault::BrokerKilled
         | Fault::MemoryAlarm
         | Fault::QueueDeleted(_)
+        | Fault::QueueLost(_)
         | Fault::LeaderKilled(_)
         | Fault::Network(Peer::Broker, _) => Peer::Broker.to_string(),
         Fault::DatabaseKilled | Fault::Network(Peer::Database, _) => Peer::Database.to_string(),

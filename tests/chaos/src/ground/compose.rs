@@ -1,5 +1,4 @@
-//! The containers of docker-compose.yml, one of each, with PostgreSQL's port published by
-//! tests/chaos/compose.yml so that the books can be read.
+//! The containers of docker-compose.yml with its profile `chaos`: two of every service.
 
 use super::{Control, Ground};
 use crate::scenario::Needs;
@@ -18,24 +17,34 @@ use tokio::{process::Command, time::timeout};
 
 /// For one command; the first `up` builds the image.
 const LIMIT: Duration = Duration::from_secs(1800);
+/// For every process to be ready once its container runs.
+const READY: Duration = Duration::from_secs(180);
 const VHOST: &str = "saga";
+
+const PROFILE: &str = "chaos";
+/// Lines of a log that are told.
+const TAIL: &str = "200";
 
 pub(super) struct Compose {
     root: PathBuf,
 }
 
-pub(super) async fn start(needs: Needs) -> Result<Ground> {
+/// `build` makes the image first; otherwise it is there.
+pub(super) async fn start(needs: Needs, build: bool) -> Result<Ground> {
     ensure!(needs == Needs::default(), "cluster, clocks and links are for --target local");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let compose = Compose { root };
-    compose.run(&["up", "--detach", "--build", "--wait"]).await?;
+    let build = if build { "--build" } else { "--no-build" };
+    compose.run(&["up", "--detach", build]).await?;
     let given = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let http = |port: String| Url::parse(&format!("http://127.0.0.1:{port}"));
     let mut urls = BTreeMap::new();
-    let places = SERVICES.iter().copied().zip(8000..).chain([("simulator", 8010)]);
-    for (service, port) in places {
-        let port = given(&format!("{}_PORT", service.to_uppercase()), &port.to_string());
-        urls.insert(service.to_owned(), http(port)?);
+    let first = SERVICES.map(str::to_owned).into_iter().zip(8000..);
+    let second = SERVICES.map(|service| format!("{service}-2")).into_iter().zip(8100..);
+    for (name, port) in first.chain(second).chain([("simulator".to_owned(), 8010)]) {
+        let variable = format!("{}_PORT", name.to_uppercase().replace('-', "_"));
+        let port = given(&variable, &port.to_string());
+        urls.insert(name, http(port)?);
     }
     let password = given("POSTGRES_PASSWORD", "dev-postgres");
     let port = given("POSTGRES_PORT", "15432");
@@ -54,24 +63,32 @@ pub(super) async fn start(needs: Needs) -> Result<Ground> {
         .with_broker(Redacted::new(management.as_str()), VHOST);
     let http = runtime::http_client::client()?;
     let (vhost, control) = (VHOST.to_owned(), Control::Compose(compose));
-    Ok(Ground { http, urls, pools, sources, management: vec![management], vhost, control })
+    let management = vec![management];
+    let ground = Ground { http, urls, pools, sources, management, vhost, control };
+    ground.wait_all_ready(READY).await?;
+    Ok(ground)
 }
 
 impl Compose {
-    /// A command of `docker compose`.
-    pub(super) async fn run(&self, arguments: &[&str]) -> Result<()> {
+    /// A command of `docker compose`; what it says.
+    pub(super) async fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("docker");
-        command.args([
-            "compose",
-            "--file",
-            "docker-compose.yml",
-            "--file",
-            "tests/chaos/compose.yml",
-        ]);
+        command.args(["compose", "--profile", PROFILE]);
         command.args(arguments).current_dir(&self.root).stdin(Stdio::null()).kill_on_drop(true);
         let ended = timeout(LIMIT, command.output()).await.context("docker takes too long")??;
         let said = String::from_utf8_lossy(&ended.stderr);
         ensure!(ended.status.success(), "docker compose {} failed: {said}", arguments.join(" "));
-        Ok(())
+        Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+    }
+
+    /// The ends of these services' logs.
+    pub(super) async fn logs(&self, services: impl Iterator<Item = &str>) -> Vec<(String, String)> {
+        let mut logs = Vec::new();
+        for service in services {
+            let told = self.run(&["logs", "--no-color", "--tail", TAIL, service]).await;
+            let log = told.unwrap_or_else(|error| format!("{error:#}"));
+            logs.push((service.to_owned(), log));
+        }
+        logs
     }
 }

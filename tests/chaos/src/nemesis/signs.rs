@@ -42,6 +42,8 @@ impl Signs {
             Fault::BrokerKilled | Fault::LeaderKilled(_) | Fault::QueueDeleted(_) => {
                 self.reconnected(ground, fault).await
             }
+            // Told at once, or never: nothing was in it.
+            Fault::QueueLost(_) => None,
             Fault::MemoryAlarm => down(ground, "publisher", "takes no messages").await,
             Fault::DatabaseKilled => down(ground, "database", "").await,
             Fault::Network(_, trouble) => {

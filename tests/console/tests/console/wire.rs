@@ -39,18 +39,21 @@ impl Wire {
         .await
     }
 
-    /// Takes the next command of a participant that does not run, and buries it in its place.
-    pub async fn bury_next(&self, participant: &str) -> Result<()> {
+    /// Takes the next commands of a participant that does not run, and buries them in its place.
+    pub async fn bury_next(&self, participant: &str, count: usize) -> Result<()> {
         let queue = command_queue(participant);
         let topology = Topology::participant(participant);
         let part = self.health.part(&queue);
         let consumer = Consumer::start(&self.amqp, &queue, topology, 1, part, &self.shutdown);
-        let batch = timeout(PATIENCE, consumer.next_batch(1)).await.context("no command")?;
-        let delivery = batch.and_then(|mut batch| batch.pop()).context("the consumer has ended")?;
-        let error = "the carrier did not answer";
-        let reason = DeadReason::AttemptsSpent;
-        self.send(Outgoing::dead_letter(&delivery.incoming, participant, reason, error, 3)).await?;
-        delivery.ack().await;
+        for _ in 0..count {
+            let batch = timeout(PATIENCE, consumer.next_batch(1)).await.context("no command")?;
+            let delivery =
+                batch.and_then(|mut batch| batch.pop()).context("the consumer has ended")?;
+            let error = "the carrier did not answer";
+            let (incoming, reason) = (&delivery.incoming, DeadReason::AttemptsSpent);
+            self.send(Outgoing::dead_letter(incoming, participant, reason, error, 3)).await?;
+            delivery.ack().await;
+        }
         consumer.close().await;
         Ok(())
     }
