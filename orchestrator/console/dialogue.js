@@ -44,7 +44,7 @@ function problem(error) {
     lines.length > 1 && el("ul", null, lines.map((line) => el("li", null, line))));
 }
 
-// Opens the dialogue. `preview(values)` and `act(values, show)` get the fields with `reason` and
+// Opens the dialogue. `preview(values)` (with `data-idle` where nothing would be done) and `act(values, show)` get the fields with `reason` and
 // `by`, and answer nodes to show; `act` answers nothing when all is said and the dialogue closes.
 export function ask({ title, intro, fields = [], verb, grave = false, preview, act }) {
   const opener = document.activeElement;
@@ -73,8 +73,10 @@ export function ask({ title, intro, fields = [], verb, grave = false, preview, a
     main.disabled = true;
     try {
       if (!seen) {
-        shown.replaceChildren(await preview(values()));
-        arm(true);
+        const would = await preview(values());
+        shown.replaceChildren(would);
+        // Where nothing would come of it, there is nothing to press.
+        arm(would.dataset.idle === undefined);
       } else {
         remember(who.value.trim());
         const said = await act(values(), (node) => shown.replaceChildren(node));

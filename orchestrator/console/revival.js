@@ -71,7 +71,7 @@ async function progress(id, show) {
     const told = await get(`dead-letters/replays/${encodeURIComponent(id)}`);
     const over = told.replayed + told.refused + told.failed;
     const figures = `${told.replayed} replayed, ${told.refused} refused, ${told.failed} died again, ${told.waiting} waiting`;
-    if (told.state !== "running") return `${told.text ?? told.state}. ${figures}.`;
+    if (told.state !== "running") return `${told.text ? `${told.text}. ` : ""}${figures}.`;
     const bar = el("progress", { max: Math.max(1, told.matched), value: over, "aria-label": "Progress" });
     const shown = el("div", null, el("p", null, `${over} of ${told.matched} `, bar), el("p", { class: "faint" }, figures));
     show(shown);

@@ -57,10 +57,17 @@ export default function sagas(page) {
     if (!plans) return; // before the first reading, which will tell of it
     const index = items.findIndex(({ saga_id: id }) => id === saga.saga_id);
     if (index >= 0) items[index] = { ...items[index], ...saga };
-    else if (Date.parse(saga.created_at) > Date.parse(items[0]?.created_at ?? 0)) news.add(saga.saga_id);
+    else if (fits(saga, wanted) && Date.parse(saga.created_at) > Date.parse(items[0]?.created_at ?? 0)) news.add(saga.saga_id);
     else return;
     draw();
   }, () => items.length <= 50 && page.refresh());
+}
+
+// Whether a new saga is one of those that are wanted, as far as can be told from here.
+function fits(saga, { text, state, definition, step, parked, cause, open, older_than_seconds: age }) {
+  const is = (wish, value) => wish === "" || wish === String(value);
+  return text === "" && cause === "" && age === "" && is(state, saga.state) && is(definition, saga.definition)
+    && is(step, saga.step) && is(parked, saga.parked !== null) && is(open, saga.ended_at === null);
 }
 
 function which(wanted, plans) {

@@ -132,7 +132,7 @@ export function askBulk(verb, { ids, filter }, done) {
     grave: VERBS[verb]?.grave,
     preview: async (values) => {
       const told = await run({ ...values, dry_run: true }, () => {});
-      return el("div", null, el("h3", null, "What it would do"),
+      return el("div", { "data-idle": told.accepted === 0 }, el("h3", null, "What it would do"),
         el("p", null, `${count(told.matched, "saga")} found: it would be accepted for ${told.accepted}, `,
           `and refused for ${told.refused.length}.`),
         refusals(told.refused));

@@ -119,6 +119,8 @@ pub(crate) struct Order {
     pub currency: String,
     pub items: Value,
     pub tracking: Option<String>,
+    /// By the customer, before any saga took it into work.
+    pub withdrawn: bool,
     pub at: OffsetDateTime,
 }
 
