@@ -198,9 +198,9 @@ impl Record {
         span.set("saga.definition", name);
         span.set("saga.ending", self.state_word());
         if let Some(reason) = &self.reason {
-            span.set("saga.cause", reason.cause.clone());
+            span.set("saga.cause", &reason.cause);
             if let Some(step) = &reason.step {
-                span.set("saga.cause.step", step.clone());
+                span.set("saga.cause.step", step);
             }
         }
         span.began_at(self.created_at.into());

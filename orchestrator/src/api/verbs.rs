@@ -241,7 +241,7 @@ fn line(field: &str, text: &str, most: usize) -> Result<String, Problem> {
 impl Desk {
     async fn operate(&self, saga: SagaId, why: Why, wanted: Wanted) -> Result<Response, Problem> {
         let (reason, by, dry_run) = why.checked()?;
-        trace::note("saga.id", saga.to_string());
+        trace::note("saga.id", saga);
         let ask = Ask { by, ..Ask::new(saga, wanted, reason) };
         let audit_id = ask.audit;
         let occurrence = Occurrence::Ask(ask);

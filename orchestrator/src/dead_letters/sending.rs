@@ -6,7 +6,7 @@ use super::{
     shelf,
 };
 use messaging::{Headers, Incoming, Outgoing, Properties};
-use runtime::{failpoint, trace};
+use runtime::failpoint;
 use sqlx::{FromRow, types::Json};
 use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
@@ -87,10 +87,8 @@ impl Office {
         });
         let letter = Incoming { properties, headers, body, ..Incoming::default() };
         let count = u32::try_from(about.replays).unwrap_or_default();
-        // In the trace that it died in, wherever the operator's own request is.
-        let mut replay = Outgoing::replay_on_demand(&letter, &died_in, count, deadline);
-        replay.depart(None, [trace::current()]);
-        replay
+        // In the trace that it died in.
+        Outgoing::replay_on_demand(&letter, &died_in, count, deadline).departing(None)
     }
 
     /// Only what is still the same replay: it may have died again already.

@@ -56,7 +56,7 @@ pub async fn take(
     let id = Uuid::now_v7();
     let response =
         serde_json::json!({ "order_id": id, "saga_id": id, "status": "pending" }).to_string();
-    trace::note("saga.id", id.to_string());
+    trace::note("saga.id", id);
     let transaction = Transaction::begin("order");
     let mut tx = pool.begin().await?;
     if let Some(key) = key {

@@ -63,9 +63,9 @@ impl<'a> About<'a> {
         if !span.is_recorded() {
             return;
         }
-        span.set("saga.id", self.saga.to_string());
+        span.set("saga.id", &self.saga.to_string());
         if let Some((step, leg, attempt)) = self.step {
-            span.set("saga.step", step.to_owned());
+            span.set("saga.step", step);
             span.set("saga.leg", leg);
             span.set("saga.attempt", attempt);
         }
@@ -154,13 +154,13 @@ pub(crate) fn of_message(
     span.set("messaging.system", "rabbitmq");
     span.set("messaging.operation.name", operation);
     span.set("messaging.operation.type", operation);
-    span.set("messaging.destination.name", destination(exchange, key, queue));
-    span.set("messaging.rabbitmq.destination.routing_key", key.to_owned());
+    span.set("messaging.destination.name", &destination(exchange, key, queue));
+    span.set("messaging.rabbitmq.destination.routing_key", key);
     if let Some(id) = &properties.message_id {
-        span.set("messaging.message.id", id.clone());
+        span.set("messaging.message.id", id);
     }
     if let Some(saga) = &properties.correlation_id {
-        span.set("saga.id", saga.clone());
+        span.set("saga.id", saga);
     }
 }
 
@@ -172,7 +172,7 @@ pub(crate) fn of_headers(span: &mut Span, headers: &Headers) {
         ("saga.definition", DEFINITION),
     ] {
         if let Some(text) = headers.text(header) {
-            span.set(key, text.to_owned());
+            span.set(key, text);
         }
     }
     if let Some(attempt) = headers.int(ATTEMPT) {

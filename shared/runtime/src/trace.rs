@@ -1,10 +1,11 @@
-//! Traces over OTLP. The only files that know OpenTelemetry are [`export`] and, for a test,
-//! a collector; everybody else sees a [`Context`] (the `traceparent` of W3C) and a [`Span`].
+//! Traces over OTLP. What others see of them is a [`Context`] (the `traceparent` of W3C) and a
+//! [`Span`].
 //!
 //! Spans are made by hand rather than out of `tracing`'s: messages are handled many in one
 //! transaction, and a span per message would have to be entered and left around code that
 //! serves all of them. Here a span is a few words in a box, made only for a trace that is
-//! sampled, and handed to a bounded queue once it has ended.
+//! sampled, written in OTLP's own bytes while it lives (`proto`), and put into a bounded queue once
+//! it has ended (`export`).
 //!
 //! Off, which is the case unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set, nothing is made: one load of
 //! a static tells.
@@ -12,6 +13,7 @@
 mod ambient;
 mod context;
 mod export;
+mod proto;
 mod settings;
 mod span;
 
@@ -20,6 +22,7 @@ pub use context::Context;
 pub use span::{Kind, Span, Value};
 
 use export::Exporter;
+use proto::Envelope;
 use settings::Settings;
 use std::sync::OnceLock;
 
@@ -45,7 +48,8 @@ pub(crate) fn init(service: &'static str) {
             return;
         }
     };
-    match Exporter::start(service, &settings) {
+    let envelope = Envelope::new(&settings::resource(service), env!("CARGO_PKG_VERSION"));
+    match Exporter::start(&settings, envelope) {
         Ok(exporter) => {
             tracing::info!(?settings, "traces are exported");
             let _ = TRACES.set(Traces { settings, exporter });

@@ -5,7 +5,7 @@ mod collector;
 mod tree;
 
 use crate::on_stack;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use collector::{Collector, Span};
 use contracts::SagaId;
 use serde_json::json;
@@ -89,6 +89,34 @@ async fn an_orchestrator_that_is_killed_in_between_goes_on_in_the_same_trace() -
 }
 
 #[tokio::test]
+async fn a_dead_letter_and_its_replay_are_in_the_trace_of_the_order() -> Result<()> {
+    let collector = Collector::start().await?;
+    let options = [
+        OFTEN,
+        With::EnvOfAll(ENDPOINT, collector.url),
+        With::Env("order", "FAILPOINTS", "worker.handle:order.confirm=fault"),
+        With::Env("orchestrator", "SAGA_STEP_ATTEMPTS", "1"),
+    ];
+    on_stack(&options, async |stack| {
+        let id = stack.order_paid_with("card_ok", 1).await?;
+        let letter = eventually(PATIENCE, "the dead letter to be collected", async || {
+            let letters = stack.list("orchestrator", "/api/v1/dead-letters").await?;
+            let letter = letters.first().and_then(|letter| letter["id"].as_str());
+            let parked = !stack.saga(id).await?["parked"].is_null();
+            Ok(letter.filter(|_| parked).context("not there yet")?.to_owned())
+        })
+        .await?;
+        let path = format!("/api/v1/dead-letters/{letter}/replay");
+        let request = stack.request(reqwest::Method::POST, "orchestrator", &path)?;
+        let answer = request.json(&json!({ "reason": "mended" })).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.text().await?);
+        stack.wait_saga(id, "completed").await?;
+        expect(&collector, id, "replayed").await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_client_that_is_traced_finds_the_order_below_its_own_span_and_an_unsampled_one_nothing()
 -> Result<()> {
     let collector = Collector::start().await?;
@@ -127,6 +155,7 @@ async fn a_collector_that_is_away_or_never_answers_holds_nobody_up() -> Result<(
         With::EnvOfAll(ENDPOINT, "http://127.0.0.1:9"),
         With::Env("payment", ENDPOINT, mute),
         With::Env("payment", "OTEL_BSP_MAX_QUEUE_SIZE", "1"),
+        With::Env("payment", "OTEL_EXPORTER_OTLP_TIMEOUT", "60000"),
     ];
     on_stack(&options, async |stack| {
         for _ in 0..3 {

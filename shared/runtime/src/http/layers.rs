@@ -127,7 +127,7 @@ fn traced(headers: &HeaderMap, method: &'static str, route: &str) -> Span {
     }
     let mut span = Span::begin(Kind::Server, parent, || format!("{method} {route}"));
     span.set("http.request.method", method);
-    span.set("http.route", route.to_owned());
+    span.set("http.route", route);
     span
 }
 

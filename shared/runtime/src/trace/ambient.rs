@@ -1,6 +1,6 @@
 //! The span that a task is in, where one task serves one thing: a request, a call.
 
-use super::{Context, Span, Value};
+use super::{Context, Span};
 use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError},
@@ -10,7 +10,7 @@ tokio::task_local!(static AMBIENT: Arc<Ambient>);
 
 struct Ambient {
     context: Context,
-    notes: Mutex<Vec<(&'static str, Value)>>,
+    notes: Mutex<Vec<(&'static str, String)>>,
 }
 
 /// Of the span that this task is in.
@@ -19,10 +19,10 @@ pub fn current() -> Option<Context> {
 }
 
 /// Adds to the span that this task is in.
-pub fn note(key: &'static str, value: impl Into<Value>) {
+pub fn note(key: &'static str, value: impl ToString) {
     let _ = AMBIENT.try_with(|ambient| {
         let mut notes = ambient.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.push((key, value.into()));
+        notes.push((key, value.to_string()));
     });
 }
 
@@ -34,7 +34,7 @@ impl Span {
         let done = AMBIENT.scope(Arc::clone(&ambient), work).await;
         let mut notes = ambient.notes.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in notes.drain(..) {
-            self.set(key, value);
+            self.set(key, &value);
         }
         done
     }

@@ -1,54 +1,48 @@
 //! Spans on their way out. They wait in a queue with an end to it, and a thread of its own sends
 //! them: no collector, however slow or gone, is ever waited for by what is traced.
 
-use super::{Context, Kind, Value, settings::Settings};
-use opentelemetry::{
-    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
-    trace::{Link, SpanContext, SpanKind, Status, TraceState},
+use super::{
+    proto::{self, Body, Envelope},
+    settings::{Collector, Settings},
 };
-use opentelemetry_otlp::{SpanExporter as Otlp, WithExportConfig as _, WithHttpConfig as _};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks},
+use crate::{
+    http_client,
+    resilience::{Retry, retry},
 };
+use axum::body::Bytes;
+use reqwest::{StatusCode, header::CONTENT_TYPE};
 use std::{
-    borrow::Cow,
-    env, io,
-    sync::{Arc, Mutex, PoisonError},
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::timeout,
 };
-use uuid::Uuid;
 
 /// For what is left at the end of a process.
 const FLUSH: Duration = Duration::from_secs(3);
-
-/// A span that has ended.
-pub(super) struct Ended {
-    pub(super) name: Cow<'static, str>,
-    pub(super) kind: Kind,
-    pub(super) context: Context,
-    /// 0 if there is none.
-    pub(super) parent: u64,
-    pub(super) began: SystemTime,
-    pub(super) ended: SystemTime,
-    pub(super) attributes: Vec<(&'static str, Value)>,
-    pub(super) links: Vec<Context>,
-    pub(super) error: Option<String>,
-}
+/// Of one request, where the collector is away or asks for it.
+const TRIES: u32 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("the OTEL_EXPORTER_OTLP_… variables do not make an exporter")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error(transparent)]
-    Client(#[from] crate::http_client::Error),
+    Client(#[from] http_client::Error),
     #[error("there is no thread to export from")]
     Thread(#[from] io::Error),
+}
+
+/// Why a request was in vain.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error("the collector gives no answer")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("the collector answers {0}")]
+    Refused(StatusCode),
 }
 
 pub(super) struct Exporter {
@@ -66,24 +60,20 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    spans: Vec<Ended>,
-    dropped: u64,
+    batches: VecDeque<Batch>,
+    spans: usize,
+}
+
+/// What goes into one request.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    spans: usize,
 }
 
 impl Exporter {
-    pub(super) fn start(service: &'static str, settings: &Settings) -> Result<Exporter, Error> {
+    pub(super) fn start(settings: &Settings, envelope: Envelope) -> Result<Exporter, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // Its connections live on the runtime that they were made on.
-        let client = {
-            let _inside = runtime.enter();
-            crate::http_client::client()?
-        };
-        let mut otlp = Otlp::builder()
-            .with_http()
-            .with_http_client(client)
-            .with_timeout(settings.timeout)
-            .build()?;
-        otlp.set_resource(&resource(service));
         let queue = Arc::new(Queue {
             waiting: Mutex::default(),
             full: Notify::new(),
@@ -92,13 +82,11 @@ impl Exporter {
         });
         let (flushes, asked) = mpsc::unbounded_channel();
         let sender = Sender {
-            otlp,
             queue: Arc::clone(&queue),
-            scope: InstrumentationScope::builder("saga-orchestrator")
-                .with_version(env!("CARGO_PKG_VERSION"))
-                .build(),
+            client: http_client::client()?,
+            collector: settings.collector.clone(),
+            envelope,
             delay: settings.delay,
-            timeout: settings.timeout,
             failing: false,
         };
         thread::Builder::new()
@@ -108,14 +96,20 @@ impl Exporter {
     }
 
     /// Never waits. When the queue is full the span is dropped, and counted.
-    pub(super) fn take(&self, span: Ended) {
+    pub(super) fn take(&self, span: &Body) {
         let mut waiting = self.queue.waiting();
-        if waiting.spans.len() >= self.queue.most {
-            waiting.dropped += 1;
-            return;
+        if waiting.spans >= self.queue.most {
+            drop(waiting);
+            return lost("queue-full", 1);
         }
-        waiting.spans.push(span);
-        let full = waiting.spans.len() == self.queue.batch;
+        waiting.spans += 1;
+        if waiting.batches.back().is_none_or(|last| last.spans >= self.queue.batch) {
+            waiting.batches.push_back(Batch::default());
+        }
+        let Some(batch) = waiting.batches.back_mut() else { return };
+        proto::add(&mut batch.bytes, span);
+        batch.spans += 1;
+        let full = batch.spans == self.queue.batch;
         drop(waiting);
         if full {
             self.queue.full.notify_one();
@@ -132,22 +126,26 @@ impl Exporter {
 }
 
 impl Queue {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn all(&self) -> Waiting {
-        std::mem::take(&mut *self.waiting())
+    /// The oldest.
+    fn next(&self) -> Option<Batch> {
+        let mut waiting = self.waiting();
+        let batch = waiting.batches.pop_front()?;
+        waiting.spans -= batch.spans;
+        Some(batch)
     }
 }
 
 /// The thread's own.
 struct Sender {
-    otlp: Otlp,
     queue: Arc<Queue>,
-    scope: InstrumentationScope,
+    client: reqwest::Client,
+    collector: Collector,
+    envelope: Envelope,
     delay: Duration,
-    timeout: Duration,
     /// Told once, not for every batch.
     failing: bool,
 }
@@ -165,7 +163,7 @@ impl Sender {
                 () = self.queue.full.notified() => None,
                 () = tokio::time::sleep(self.delay) => None,
             };
-            self.send().await;
+            self.send_all().await;
             if let Some(asked) = asked {
                 let _ = asked.send(());
             }
@@ -173,33 +171,60 @@ impl Sender {
     }
 
     /// Whatever waits now.
-    async fn send(&mut self) {
-        let Waiting { spans, dropped } = self.queue.all();
-        lost("queue-full", dropped);
-        let mut spans = spans.into_iter().map(|span| data(span, &self.scope)).peekable();
-        while spans.peek().is_some() {
-            let batch: Vec<SpanData> = spans.by_ref().take(self.queue.batch).collect();
-            let size = batch.len() as u64;
-            // Its own limit is for one request; it may make several.
-            let error = match timeout(self.timeout, self.otlp.export(batch)).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("no answer within {:?}", self.timeout)),
-            };
-            match &error {
-                None => metrics::counter!("trace_spans_exported_total").increment(size),
-                Some(_) => lost("not-taken", size),
+    async fn send_all(&mut self) {
+        while let Some(batch) = self.queue.next() {
+            let spans = batch.spans as u64;
+            match self.send(&batch).await {
+                Ok(()) => {
+                    metrics::counter!("trace_spans_exported_total").increment(spans);
+                    if std::mem::take(&mut self.failing) {
+                        tracing::info!("spans are taken by the collector again");
+                    }
+                }
+                Err(error) => {
+                    lost("not-taken", spans);
+                    if !std::mem::replace(&mut self.failing, true) {
+                        let cause = std::error::Error::source(&error).map(ToString::to_string);
+                        tracing::warn!(%error, cause, "spans are not taken, and lost");
+                    }
+                }
             }
-            match error {
-                Some(error) if !self.failing => {
-                    tracing::warn!(error, "spans are not taken by the collector, and lost");
-                    self.failing = true;
-                }
-                None if self.failing => {
-                    tracing::info!("spans are taken by the collector again");
-                    self.failing = false;
-                }
-                _ => {}
+        }
+    }
+
+    async fn send(&self, batch: &Batch) -> Result<(), NotTaken> {
+        let Collector { timeout: limit, .. } = self.collector;
+        let request = Bytes::from(self.envelope.around(&batch.bytes));
+        let policy = Retry {
+            attempts: TRIES,
+            first: Duration::from_millis(100),
+            max: Duration::from_secs(1),
+            budget: limit,
+        };
+        retry(policy, NotTaken::is_transient, || self.post(request.clone())).await
+    }
+
+    async fn post(&self, request: Bytes) -> Result<(), NotTaken> {
+        let Collector { url, headers, timeout: limit } = &self.collector;
+        let post = self.client.post(url.clone()).headers(headers.clone()).timeout(*limit);
+        let post = post.header(CONTENT_TYPE, "application/x-protobuf").body(request);
+        let answer = post.send().await;
+        let answer = answer.map_err(|error| NotTaken::Unreachable(error.without_url()))?;
+        match answer.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(NotTaken::Refused(status)),
+        }
+    }
+}
+
+impl NotTaken {
+    /// By the protocol these are worth another try, and no other answer is. One that did not come
+    /// in time has had all the time there is.
+    fn is_transient(&self) -> bool {
+        match self {
+            NotTaken::Unreachable(error) => !error.is_timeout(),
+            NotTaken::Refused(status) => {
+                matches!(status.as_u16(), 429 | 502 | 503 | 504)
             }
         }
     }
@@ -209,57 +234,4 @@ fn lost(reason: &'static str, spans: u64) {
     if spans > 0 {
         metrics::counter!("trace_spans_dropped_total", "reason" => reason).increment(spans);
     }
-}
-
-/// With what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say.
-fn resource(service: &'static str) -> Resource {
-    let resource = Resource::builder().with_attributes([
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
-    ]);
-    match env::var("OTEL_SERVICE_NAME").is_ok_and(|name| !name.is_empty()) {
-        true => resource.build(),
-        false => resource.with_service_name(service).build(),
-    }
-}
-
-fn data(span: Ended, scope: &InstrumentationScope) -> SpanData {
-    let attribute = |(key, value)| match value {
-        Value::Text(Cow::Borrowed(text)) => KeyValue::new(key, text),
-        Value::Text(Cow::Owned(text)) => KeyValue::new(key, text),
-        Value::Number(number) => KeyValue::new(key, number),
-    };
-    let mut links = SpanLinks::default();
-    links.links = span.links.iter().map(|to| Link::with_context(remote(*to))).collect();
-    SpanData {
-        span_context: remote(span.context),
-        parent_span_id: SpanId::from(span.parent),
-        parent_span_is_remote: false,
-        span_kind: match span.kind {
-            Kind::Internal => SpanKind::Internal,
-            Kind::Server => SpanKind::Server,
-            Kind::Client => SpanKind::Client,
-            Kind::Producer => SpanKind::Producer,
-            Kind::Consumer => SpanKind::Consumer,
-        },
-        name: span.name,
-        start_time: span.began,
-        end_time: span.ended,
-        attributes: span.attributes.into_iter().map(attribute).collect(),
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links,
-        status: span.error.map_or(Status::Unset, Status::error),
-        instrumentation_scope: scope.clone(),
-    }
-}
-
-fn remote(context: Context) -> SpanContext {
-    SpanContext::new(
-        TraceId::from(context.trace),
-        SpanId::from(context.span),
-        TraceFlags::SAMPLED,
-        false,
-        TraceState::default(),
-    )
 }

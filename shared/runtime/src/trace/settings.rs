@@ -1,31 +1,55 @@
-//! What the environment says about traces, in OpenTelemetry's own variables. The exporter reads
-//! those of the collector itself: the endpoint and `OTEL_EXPORTER_OTLP_HEADERS`; and
-//! `OTEL_RESOURCE_ATTRIBUTES`.
+//! What the environment says about traces, in OpenTelemetry's own variables.
 
 use super::Context;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
 use std::{env, str::FromStr, time::Duration};
+use uuid::Uuid;
 
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+const TIMEOUTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
 
 /// Why nothing is exported though an endpoint is set.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("{variable} is {value:?}, and only http/protobuf is spoken")]
     Protocol { variable: &'static str, value: String },
+    #[error("{0} is not an http or https URL")]
+    Endpoint(&'static str),
+    #[error("{0} is not a list of name=value that headers can be made of")]
+    Headers(&'static str),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
     sampler: Sampler,
+    pub(super) collector: Collector,
     /// Spans that may wait to be sent; more than that are dropped.
     pub(super) queue: usize,
     /// Spans in one request.
     pub(super) batch: usize,
     /// The longest that a span waits for others.
     pub(super) delay: Duration,
+}
+
+/// Who takes the spans.
+#[derive(Clone, PartialEq)]
+pub(super) struct Collector {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
     /// For one request.
     pub(super) timeout: Duration,
+}
+
+/// Without what may be a key.
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        write!(f, "{}:{port}", self.url.host_str().unwrap_or_default())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,31 +70,29 @@ impl Settings {
         let says = |name: &str, word: &str| {
             get(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word))
         };
-        let off = says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none");
-        if off || ENDPOINTS.into_iter().all(|name| get(name).is_none()) {
+        if says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
-        for variable in PROTOCOLS {
-            match get(variable) {
-                Some(value) if value.trim() != "http/protobuf" => {
-                    return Err(Error::Protocol { variable, value });
-                }
-                Some(_) => break,
-                None => {}
-            }
+        let Some(url) = endpoint(&get)? else { return Ok(None) };
+        if let Some((variable, value)) = first(PROTOCOLS, &get)
+            && value.trim() != "http/protobuf"
+        {
+            return Err(Error::Protocol { variable, value });
         }
-        let number = |name: &'static str, default: u64| number(name, get(name), default);
-        let batch = number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1024);
-        let timeout = match get("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT") {
-            Some(_) => "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-            None => "OTEL_EXPORTER_OTLP_TIMEOUT",
+        let headers = match first(HEADERS, &get) {
+            Some((variable, text)) => headers(&text).ok_or(Error::Headers(variable))?,
+            None => HeaderMap::new(),
         };
+        let (timeout, given) = first(TIMEOUTS, &get).unzip();
+        let timeout = number(timeout.unwrap_or_default(), given, 10_000);
+        let number = |name: &'static str, default: u64| number(name, get(name), default);
+        let size = |number| usize::try_from(number).unwrap_or(usize::MAX);
         Ok(Some(Settings {
             sampler: Sampler::read(&get),
-            queue: usize::try_from(number("OTEL_BSP_MAX_QUEUE_SIZE", 16_384)).unwrap_or(usize::MAX),
-            batch: usize::try_from(batch).unwrap_or(usize::MAX),
+            collector: Collector { url, headers, timeout: Duration::from_millis(timeout) },
+            queue: size(number("OTEL_BSP_MAX_QUEUE_SIZE", 16_384)),
+            batch: size(number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1024)),
             delay: Duration::from_millis(number("OTEL_BSP_SCHEDULE_DELAY", 1_000)),
-            timeout: Duration::from_millis(number(timeout, 10_000)),
         }))
     }
 
@@ -126,6 +148,83 @@ impl Sampler {
     }
 }
 
+/// What spans say of their process.
+pub(super) fn resource(service: &str) -> Vec<(String, String)> {
+    let given = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let name = given("OTEL_SERVICE_NAME").unwrap_or_else(|| service.to_owned());
+    let own = [
+        ("service.name", name),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("service.instance.id", Uuid::new_v4().to_string()),
+    ];
+    let mut resource: Vec<_> =
+        own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let more = given("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    for (key, value) in pairs(&more).into_iter().flatten() {
+        if !resource.iter().any(|(known, _)| *known == key) {
+            resource.push((key, value));
+        }
+    }
+    resource
+}
+
+fn endpoint(get: &impl Fn(&str) -> Option<String>) -> Result<Option<Url>, Error> {
+    let (variable, url) = match (get(TRACES_ENDPOINT), get(ENDPOINT)) {
+        (Some(whole), _) => (TRACES_ENDPOINT, whole),
+        (None, Some(base)) => {
+            (ENDPOINT, format!("{}/v1/traces", base.trim().trim_end_matches('/')))
+        }
+        (None, None) => return Ok(None),
+    };
+    let url = Url::parse(url.trim()).ok();
+    let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
+    url.map(Some).ok_or(Error::Endpoint(variable))
+}
+
+/// The first of two variables that is set.
+fn first(
+    names: [&'static str; 2],
+    get: &impl Fn(&str) -> Option<String>,
+) -> Option<(&'static str, String)> {
+    names.into_iter().find_map(|name| Some((name, get(name)?)))
+}
+
+fn headers(text: &str) -> Option<HeaderMap> {
+    let header = |(name, value): (String, String)| {
+        let mut value = HeaderValue::try_from(value).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::try_from(name).ok()?, value))
+    };
+    pairs(text)?.into_iter().map(header).collect()
+}
+
+/// `name=value,name=value`, values with `%20` and the like.
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((name.trim().to_owned(), decoded(value.trim())?))
+        })
+        .collect()
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if *byte != b'%' {
+            bytes.push(*byte);
+            continue;
+        }
+        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = &rest[2..];
+    }
+    String::from_utf8(bytes).ok()
+}
+
 fn number(name: &'static str, text: Option<String>, default: u64) -> u64 {
     let Some(text) = text else { return default };
     match text.trim().parse() {
@@ -165,6 +264,31 @@ mod tests {
         // The one for traces alone comes first.
         let own = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
         assert!(read(&[ON, own, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_address_is_the_collectors_and_its_key_is_decoded_and_never_shown() {
+        let header = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20c2VjcmV0, x-a = b");
+        let settings = read(&[ON, header]).unwrap().unwrap();
+        let Collector { url, headers, .. } = &settings.collector;
+        assert_eq!(url.as_str(), "http://127.0.0.1:4318/v1/traces");
+        assert_eq!(
+            (&headers["authorization"], &headers["x-a"]),
+            (&"Basic c2VjcmV0".parse().unwrap(), &"b".parse().unwrap())
+        );
+        assert!(!format!("{settings:?}").contains("c2VjcmV0"), "{settings:?}");
+        let whole = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.example/otlp");
+        let settings = read(&[ON, whole]).unwrap().unwrap();
+        assert_eq!(settings.collector.url.as_str(), "https://traces.example/otlp");
+        for (name, wrong) in [
+            (ENDPOINT, "localhost:4318"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "nowhere"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "no pair"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=%zz"),
+        ] {
+            let error = read(&[(name, wrong), ON]).unwrap_err().to_string();
+            assert!(error.contains(name) && !error.contains(wrong), "{error}");
+        }
     }
 
     #[test]

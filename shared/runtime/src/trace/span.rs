@@ -1,25 +1,25 @@
-use super::{Context, TRACES, export::Ended};
-use std::{borrow::Cow, time::SystemTime};
+use super::{Context, TRACES, proto::Body};
+use std::time::SystemTime;
 
-/// What a span is to the one at its other end.
+/// What a span is to the one at its other end; numbered as OTLP has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Work that nobody else asked for or waits for.
-    Internal,
+    Internal = 1,
     /// A request that came in, and its answer.
-    Server,
+    Server = 2,
     /// A request that went out, and its answer.
-    Client,
+    Client = 3,
     /// A message that went out.
-    Producer,
+    Producer = 4,
     /// A message that came in, and what was done about it.
-    Consumer,
+    Consumer = 5,
 }
 
 /// Of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    Text(Cow<'static, str>),
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    Text(&'a str),
     Number(i64),
 }
 
@@ -35,18 +35,15 @@ pub struct Span {
 
 #[derive(Debug)]
 struct Recorded {
-    name: Cow<'static, str>,
-    kind: Kind,
+    body: Body,
     parent: Option<u64>,
     began: SystemTime,
-    attributes: Vec<(&'static str, Value)>,
-    links: Vec<Context>,
-    error: Option<String>,
+    failed: bool,
 }
 
 impl Span {
     /// Below `parent`; without one it begins a trace, if the sampler wants it.
-    pub fn begin<N: Into<Cow<'static, str>>>(
+    pub fn begin<N: AsRef<str>>(
         kind: Kind,
         parent: Option<Context>,
         name: impl FnOnce() -> N,
@@ -61,7 +58,7 @@ impl Span {
     }
 
     /// Below `parent`; without one there is none.
-    pub fn below<N: Into<Cow<'static, str>>>(
+    pub fn below<N: AsRef<str>>(
         kind: Kind,
         parent: Option<Context>,
         name: impl FnOnce() -> N,
@@ -73,12 +70,12 @@ impl Span {
     }
 
     /// Below the span that this task is in.
-    pub fn here<N: Into<Cow<'static, str>>>(kind: Kind, name: impl FnOnce() -> N) -> Span {
+    pub fn here<N: AsRef<str>>(kind: Kind, name: impl FnOnce() -> N) -> Span {
         Span::below(kind, super::current(), name)
     }
 
     /// A context that was made before, as it was handed on.
-    pub fn with_context<N: Into<Cow<'static, str>>>(
+    pub fn with_context<N: AsRef<str>>(
         kind: Kind,
         context: Context,
         parent: Context,
@@ -90,7 +87,7 @@ impl Span {
         }
     }
 
-    fn made<N: Into<Cow<'static, str>>>(
+    fn made<N: AsRef<str>>(
         context: Context,
         parent: Option<Context>,
         kind: Kind,
@@ -98,13 +95,10 @@ impl Span {
     ) -> Span {
         let recorded = context.sampled.then(|| {
             Box::new(Recorded {
-                name: name().into(),
-                kind,
+                body: Body::new(name().as_ref(), kind),
                 parent: parent.map(|parent| parent.span),
                 began: SystemTime::now(),
-                attributes: Vec::with_capacity(12),
-                links: Vec::new(),
-                error: None,
+                failed: false,
             })
         });
         Span { context: Some(context), recorded }
@@ -128,9 +122,9 @@ impl Span {
         self.recorded.is_some()
     }
 
-    pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+    pub fn set<'a>(&mut self, key: &str, value: impl Into<Value<'a>>) {
         if let Some(recorded) = &mut self.recorded {
-            recorded.attributes.push((key, value.into()));
+            recorded.body.attribute(key, &value.into());
         }
     }
 
@@ -143,15 +137,16 @@ impl Span {
     /// To something that led here and is not its parent.
     pub fn link(&mut self, to: Option<Context>) {
         if let (Some(recorded), Some(to)) = (&mut self.recorded, to) {
-            recorded.links.push(to);
+            recorded.body.link(to);
         }
     }
 
-    /// It went wrong. `kind` is one of few words.
-    pub fn fail(&mut self, kind: &'static str, error: impl FnOnce() -> String) {
-        if let Some(recorded) = &mut self.recorded {
-            recorded.attributes.push(("error.type", kind.into()));
-            recorded.error = Some(error());
+    /// It went wrong; the first word on that counts. `kind` is one of few words.
+    pub fn fail(&mut self, kind: &str, error: impl FnOnce() -> String) {
+        if let Some(recorded) = self.recorded.as_mut().filter(|recorded| !recorded.failed) {
+            recorded.failed = true;
+            recorded.body.attribute("error.type", &Value::Text(kind));
+            recorded.body.fail(&error());
         }
     }
 
@@ -162,20 +157,10 @@ impl Span {
 
     fn export(&mut self, ended: SystemTime) {
         let (Some(recorded), Some(context)) = (self.recorded.take(), self.context) else { return };
-        let Recorded { name, kind, parent, began, attributes, links, error } = *recorded;
+        let Recorded { mut body, parent, began, .. } = *recorded;
         if let Some(traces) = TRACES.get() {
-            let parent = parent.unwrap_or_default();
-            traces.exporter.take(Ended {
-                name,
-                kind,
-                context,
-                parent,
-                began,
-                ended: ended.max(began),
-                attributes,
-                links,
-                error,
-            });
+            body.end(context, parent, began, ended.max(began));
+            traces.exporter.take(&body);
         }
     }
 }
@@ -192,31 +177,31 @@ impl Drop for Span {
     }
 }
 
-impl From<&'static str> for Value {
-    fn from(text: &'static str) -> Self {
-        Value::Text(Cow::Borrowed(text))
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Value::Text(text)
     }
 }
 
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Value::Text(Cow::Owned(text))
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(text: &'a String) -> Self {
+        Value::Text(text)
     }
 }
 
-impl From<i64> for Value {
+impl From<i64> for Value<'_> {
     fn from(number: i64) -> Self {
         Value::Number(number)
     }
 }
 
-impl From<u16> for Value {
+impl From<u16> for Value<'_> {
     fn from(number: u16) -> Self {
         Value::Number(i64::from(number))
     }
 }
 
-impl From<usize> for Value {
+impl From<usize> for Value<'_> {
     fn from(number: usize) -> Self {
         Value::Number(i64::try_from(number).unwrap_or(i64::MAX))
     }
