@@ -9,6 +9,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use contracts::{SagaId, StartEnvelope};
 use messaging::{Amqp, Outgoing, Publisher};
+use reqwest::Url;
 use runtime::{config::Redacted, health::Health, shutdown::Shutdown};
 use sqlx::PgPool;
 use std::sync::{
@@ -65,7 +66,7 @@ impl FourSteps {
     }
 
     /// With databases and a virtual host of this name (of letters and underscores), and variables
-    /// of the orchestrator.
+    /// that every process sees.
     pub async fn named(
         instances: &Instances,
         stack: &str,
@@ -74,8 +75,12 @@ impl FourSteps {
         let amqp = instances.vhost(&format!("bench-{stack}")).await?;
         let journal = instances.database(&format!("bench_{stack}_orchestrator")).await?;
         migrate("bench-orchestrator", &[], &journal).await?;
-        let mut env = environment(&amqp, Some(&journal));
-        env.extend(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+        let environment = |database: &Url| {
+            let mut env = environment(&amqp, Some(database));
+            env.extend(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+            env
+        };
+        let env = environment(&journal);
         let (orchestrator, port) = ("bench-orchestrator", free_port()?);
         let mut processes =
             vec![Process::start(instances, "orchestrator", orchestrator, &[], port, &env)?];
@@ -83,7 +88,7 @@ impl FourSteps {
         for name in PARTICIPANTS {
             let database = instances.database(&format!("bench_{stack}_{name}")).await?;
             migrate("bench-participant", &[name], &database).await?;
-            let (words, env) = (["serve", name], environment(&amqp, Some(&database)));
+            let (words, env) = (["serve", name], environment(&database));
             let binary = "bench-participant";
             processes.push(Process::start(instances, name, binary, &words, free_port()?, &env)?);
             databases.push((name, pool(&database)?));

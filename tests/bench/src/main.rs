@@ -18,7 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const ROWS: [&str; 6] = ["broker", "database", "saga", "undone", "orders", "declined"];
+const ROWS: [&str; 7] =
+    ["broker", "database", "saga", "alone", "undone", "orders", "declined"];
 /// Rows that take too long to be part of the whole, each with its number: `outage=60`.
 const LONG: [(&str, usize); 3] =
     [("outage", 20 /* s */), ("growth", 5_000_000 /* ended sagas */), ("soak", 500_000)];
@@ -52,8 +53,9 @@ async fn main() -> Result<()> {
         match row.as_str() {
             "broker" => rows.push(broker(&instances, progress).await?),
             "database" => rows.push(database(&instances, progress).await?),
-            "saga" => rows.push(four_steps(&instances, progress, 0).await?),
-            "undone" => rows.push(four_steps(&instances, progress, FAILING).await?),
+            "saga" => rows.push(four_steps(&instances, progress, Sagas::Good).await?),
+            "alone" => rows.push(four_steps(&instances, progress, Sagas::Unpacked).await?),
+            "undone" => rows.push(four_steps(&instances, progress, Sagas::Failing).await?),
             "orders" => rows.push(orders(&instances, progress, 0).await?),
             "declined" => rows.push(orders(&instances, progress, FAILING).await?),
             other => rows.push(long(&instances, progress, other).await?),
@@ -105,18 +107,31 @@ async fn long(instances: &Instances, progress: Progress<'_>, row: &str) -> Resul
     }
 }
 
-/// Every `failing`-th saga goes back; 0 for none.
-async fn four_steps(instances: &Instances, progress: Progress<'_>, failing: usize) -> Result<Row> {
+/// What is to be said of sagas of four steps.
+#[derive(Clone, Copy, PartialEq)]
+enum Sagas {
+    Good,
+    /// A message for each command and each reply.
+    Unpacked,
+    /// Every third goes back.
+    Failing,
+}
+
+async fn four_steps(instances: &Instances, progress: Progress<'_>, sagas: Sagas) -> Result<Row> {
     progress.tell("starting");
-    let stack = FourSteps::start(instances).await?;
+    let (name, failing, variables): (_, _, &[_]) = match sagas {
+        Sagas::Good => ("four steps", 0, &[]),
+        Sagas::Unpacked => ("four steps, a message each", 0, &[("AMQP_PACK", "0")]),
+        Sagas::Failing => ("four steps, every third undone", FAILING, &[]),
+    };
+    let stack = FourSteps::named(instances, "steps", variables).await?;
     stack.load.offer.failing.store(failing, Ordering::Relaxed);
     let loads = loads(&stack.load, &progress, &STEADY, WINDOW).await?;
     progress.tell("verifying");
     stack.verify().await?;
-    if failing == 0 {
+    if sagas == Sagas::Good {
         within_budget(&loads)?;
     }
-    let name = if failing == 0 { "four steps" } else { "four steps, every third undone" };
     Ok(Row { name, loads, peaks: stack.load.meter.peaks(), notes: Vec::new() })
 }
 
