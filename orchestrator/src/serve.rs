@@ -23,6 +23,7 @@ use runtime::{
     http,
     series::describe,
     shutdown::Shutdown,
+    trace,
 };
 use saga_core::Catalogue;
 use std::sync::Arc;
@@ -108,6 +109,7 @@ pub async fn serve(
     }
     publisher.close().await;
     pool.close().await;
+    trace::flush().await;
     tracing::info!("stopped");
     result
 }

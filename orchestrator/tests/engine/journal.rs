@@ -80,7 +80,7 @@ impl Journal {
 
     /// The one command that follows from an occurrence that moves a saga.
     pub async fn one(&self, occurrence: Occurrence) -> Result<CommandEnvelope> {
-        let Advanced { verdicts, mut commands } = self.engine.advance(&[occurrence]).await?;
+        let Advanced { verdicts, mut commands, .. } = self.engine.advance(&[occurrence]).await?;
         assert!(matches!(verdicts[..], [Verdict::Started | Verdict::Moved]), "{verdicts:?}");
         assert_eq!(commands.len(), 1);
         Ok(commands.remove(0))
