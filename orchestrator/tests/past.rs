@@ -142,7 +142,8 @@ async fn nothing_that_an_open_console_asks_reads_the_past() -> Result<()> {
     let before = settled(&watching, own).await?;
 
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy(database.url())?;
-    let engine = Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(Patience::default())) };
+    let engine =
+        Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(Patience::default())) };
     let (health, shutdown) = (Health::new(), Shutdown::manual());
     // Nobody is there: participants are told of without their queues.
     let amqp = Amqp::new(Redacted::new("amqp://nobody@127.0.0.1:1"), "test")?;
