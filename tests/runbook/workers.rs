@@ -63,8 +63,8 @@ async fn the_oldest_saga_is_found_by_its_age_and_says_whom_it_waits_for() -> Res
         desk.knows("<id>", id);
         desk.knows("15m", "0s");
         let line = "sagactl sagas list --open --older-than 15m";
-        let listed = desk.watches(line, |out| out.contains(&id.to_string())).await?;
-        listed.names("authorise-payment")?;
+        let waits = |out: &str| out.contains(&id.to_string()) && out.contains("authorise-payment");
+        desk.watches(line, waits).await?;
         desk.types("sagactl sagas explain <id>").await?.shows("payment has not answered")?;
         eventually(PATIENCE, "its age to be told", async || {
             let age = age(stack).await?;

@@ -90,16 +90,18 @@ pub async fn bulk(
     PathId(verb): PathId<BulkVerb>,
     Body(bulk): Body<Bulk>,
 ) -> Result<Json<Bulked>, Problem> {
-    let wanted = bulk.wanted(verb)?;
-    let filter = bulk.filter.checked("filter.")?;
-    if filter.is_empty() {
-        return Err(Problem::field("filter", "is not empty: it would mean every saga"));
-    }
+    // What no request may say comes before what this verb may not.
     let limit = match bulk.limit.unwrap_or(MOST) {
         limit @ 1..=MOST => i64::from(limit),
         _ => return Err(Problem::field("limit", format!("is 1 to {MOST}"))),
     };
-    let (reason, by, dry_run) = Why::new(bulk.reason, bulk.by, bulk.dry_run).checked()?;
+    let why = Why::new(bulk.reason.clone(), bulk.by.clone(), bulk.dry_run);
+    let (reason, by, dry_run) = why.checked()?;
+    let filter = bulk.filter.clone().checked("filter.")?;
+    if filter.is_empty() {
+        return Err(Problem::field("filter", "is not empty: it would mean every saga"));
+    }
+    let wanted = bulk.wanted(verb)?;
     let meant = Filter { open: filter.open.or(Some(true)), ..filter.clone() };
     let (found, _) = meant.page(&desk.engine.pool, None, limit).await.map_err(problem)?;
     let ask = |found: &Found| {
