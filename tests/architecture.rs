@@ -37,7 +37,7 @@ const EDGES: [(&str, &[&str]); 17] = [
 const SERVICE: &[&str] = &["contracts", "messaging", "runtime", "store", "worker"];
 
 /// Third-party crates that only these of ours may name.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("lapin", &["messaging", "testkit"]),
     ("backoff", &["runtime"]),
     ("failsafe", &["runtime"]),
@@ -45,6 +45,8 @@ const HOMES: [(&str, &[&str]); 7] = [
     ("hyper", &["runtime"]),
     ("metrics-exporter-prometheus", &["runtime"]),
     ("tracing-subscriber", &["runtime"]),
+    ("opentelemetry-proto", &[]),
+    ("prost", &[]),
 ];
 
 /// What the core may use: it knows no clock, no randomness, no broker and no database.

@@ -9,7 +9,8 @@ use crate::{
     stored,
     tally::Tally,
 };
-use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope, trace_id};
+use contracts::{CommandEnvelope, Leg, Outcome, ReplyEnvelope, SagaId, StartEnvelope};
+use runtime::trace;
 use saga_core::{Catalogue, Effect, Event, Ignored, MappingError, StepIndex, Verb};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -335,7 +336,13 @@ impl<'a> Desk<'a> {
         commands
     }
 
-    /// Tells logs and metrics what has happened, once it is committed.
+    /// The `traceparent` of each occurrence's saga.
+    pub fn traces(&self, batch: &[Occurrence]) -> Vec<Option<String>> {
+        let of = |one: &Occurrence| self.records.get(&one.saga())?.traceparent.clone();
+        if trace::is_on() { batch.iter().map(of).collect() } else { Vec::new() }
+    }
+
+    /// Tells logs, metrics and traces what has happened, once it is committed.
     pub fn tell(mut self) {
         if tracing::enabled!(tracing::Level::DEBUG) {
             for line in &self.lines {
@@ -345,7 +352,7 @@ impl<'a> Desk<'a> {
         for record in self.moved.iter().filter_map(|saga| self.records.get(saga)) {
             let plan = record.definition.plan();
             let definition = plan.name();
-            let trace_id = record.traceparent.as_deref().and_then(trace_id);
+            let trace_id = trace::id(record.traceparent.as_deref());
             if record.state.is_open() {
                 if let Some(wait) = record.state.parked() {
                     let step = plan.step(wait.step).name;
@@ -365,6 +372,7 @@ impl<'a> Desk<'a> {
                 duration_s, "{definition} {ending}"
             );
             self.tally.ended(plan, ending, duration_s);
+            record.trace_ending();
         }
         self.tally.count();
     }
@@ -373,7 +381,7 @@ impl<'a> Desk<'a> {
     fn tell_line(&self, line: &Line) {
         let Some(record) = self.records.get(&line.saga) else { return };
         let definition = record.definition.plan().name();
-        let trace_id = record.traceparent.as_deref().and_then(trace_id);
+        let trace_id = trace::id(record.traceparent.as_deref());
         let (step, leg) = (line.step.as_deref(), line.leg.map(Leg::as_str));
         let outcome = line.outcome.map(Outcome::as_str);
         let words = [step, leg, outcome].into_iter().flatten().map(|word| format!(" {word}"));

@@ -81,6 +81,8 @@ pub struct Advanced {
     pub verdicts: Vec<Verdict>,
     /// To be sent now.
     pub commands: Vec<CommandEnvelope>,
+    /// The `traceparent` of each occurrence's saga, in their order; none at all when traces are off.
+    pub traces: Vec<Option<String>>,
 }
 
 /// What would have happened.
@@ -138,13 +140,15 @@ impl Engine {
     ) -> Result<Advanced, sqlx::Error> {
         if batch.len() <= 1 {
             let verdicts = batch.iter().map(|_| Verdict::Unstorable(error.to_string())).collect();
-            return Ok(Advanced { verdicts, commands: Vec::new() });
+            return Ok(Advanced { verdicts, ..Advanced::default() });
         }
         let mut all = Advanced::default();
         for occurrence in batch {
             let one = Box::pin(self.advance(std::slice::from_ref(occurrence))).await?;
             all.verdicts.extend(one.verdicts);
             all.commands.extend(one.commands);
+            // One for each, so that those after one that was refused keep their places.
+            all.traces.push(one.traces.into_iter().next().flatten());
         }
         Ok(all)
     }
@@ -195,9 +199,9 @@ impl Engine {
 
         metrics::histogram!("journal_commit_seconds").record(begun.elapsed());
         metrics::histogram!("journal_batch_size").record(batch.len() as f64);
-        let commands = desk.commands();
+        let (commands, traces) = (desk.commands(), desk.traces(batch));
         desk.tell();
-        Ok(Advanced { verdicts, commands })
+        Ok(Advanced { verdicts, commands, traces })
     }
 }
 

@@ -5,10 +5,14 @@ use crate::{
     admission::Admission,
     engine::{Advanced, Engine, Occurrence, Verdict, is_lost, reach},
     sending::Sender,
+    trail::Trail,
 };
-use contracts::{participant_of, trace_id};
-use messaging::{Consumer, DeadReason, Delivery, Incoming, Outgoing, Poison};
-use runtime::{health::Part, resilience::Backoff, shutdown::Shutdown};
+use contracts::participant_of;
+use messaging::{
+    Consumer, DeadReason, Delivery, Incoming, Outgoing, Poison,
+    spans::{self, Transaction},
+};
+use runtime::{health::Part, resilience::Backoff, shutdown::Shutdown, trace};
 use saga_core::Ignored;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -78,28 +82,34 @@ impl Intake {
         let mut occurrences = Vec::with_capacity(batch.len());
         let mut sources = Vec::with_capacity(batch.len());
         let mut dead = Vec::new();
+        let mut trail = Trail::begin();
         for delivery in &batch {
-            match self.read(&delivery.incoming, kind) {
+            let incoming = &delivery.incoming;
+            match self.read(incoming, kind) {
                 Ok(occurrence) if is_lost(&occurrence).await => {}
-                Ok(occurrence) => {
+                Ok(mut occurrence) => {
+                    trail.add(&mut occurrence, incoming);
                     occurrences.push(occurrence);
-                    sources.push(&delivery.incoming);
+                    sources.push(incoming);
                 }
-                Err(poison) => dead.push(self.bury(&delivery.incoming, poison)),
+                Err(poison) => {
+                    let span = spans::process(incoming, None);
+                    dead.push(self.bury(incoming, poison).departing(span.context()));
+                }
             }
         }
-        let Some(advanced) = self.advance(&occurrences).await else {
+        let Some((advanced, transaction)) = self.advance(&occurrences).await else {
             return; // stopping: the deliveries stay with the broker
         };
-        for ((occurrence, incoming), verdict) in
-            occurrences.iter().zip(sources).zip(&advanced.verdicts)
+        trail.stored(&occurrences, &sources, &advanced, transaction);
+        for (index, (occurrence, verdict)) in occurrences.iter().zip(&advanced.verdicts).enumerate()
         {
             tell(occurrence, verdict);
             if let Some(poison) = poison_of(verdict) {
-                dead.push(self.bury(incoming, poison));
+                dead.push(self.bury(sources[index], poison).departing(trail.of(index)));
             }
         }
-        let commands = advanced.commands.iter().map(Outgoing::command).collect();
+        let commands = trail.commands(&occurrences, &advanced.commands);
         if self.sender.send(commands).await.is_err()
             || self.sender.send_for_certain(&dead).await.is_err()
         {
@@ -107,6 +117,7 @@ impl Intake {
         }
         reach("orchestrator.after-confirm", &occurrences).await;
         Delivery::ack_all(batch).await;
+        drop(trail);
     }
 
     fn read(&self, incoming: &Incoming, kind: Kind) -> Result<Occurrence, Poison> {
@@ -144,16 +155,17 @@ impl Intake {
     }
 
     /// Stores the batch, however long the database is away; `None` when a stop begins before.
-    async fn advance(&self, occurrences: &[Occurrence]) -> Option<Advanced> {
+    async fn advance(&self, occurrences: &[Occurrence]) -> Option<(Advanced, Transaction)> {
+        let mut transaction = Transaction::begin("orchestrator");
         if occurrences.is_empty() {
-            return Some(Advanced::default());
+            return Some((Advanced::default(), transaction));
         }
         let mut delays = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
             match self.engine.advance(occurrences).await {
                 Ok(advanced) => {
                     self.database.up();
-                    return Some(advanced);
+                    return Some((advanced, transaction));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the journal does not answer: waiting for it");
@@ -164,6 +176,7 @@ impl Intake {
                 () = delays.wait() => {}
                 () = self.shutdown.begun() => return None,
             }
+            transaction = Transaction::begin("orchestrator");
         }
     }
 }
@@ -190,7 +203,7 @@ fn tell(occurrence: &Occurrence, verdict: &Verdict) {
     metrics::counter!("events_ignored_total", "why" => why.as_str()).increment(1);
     if let Occurrence::Reply(reply) | Occurrence::ReplyAgain(reply) = occurrence {
         tracing::debug!(
-            saga.id = %reply.saga, trace_id = reply.traceparent.as_deref().and_then(trace_id),
+            saga.id = %reply.saga, trace_id = trace::id(reply.traceparent.as_deref()),
             saga.step = reply.step, saga.leg = reply.leg.as_str(), saga.attempt = reply.attempt,
             "{} of {} changes nothing: {}", reply.outcome, reply.step, why.as_str()
         );

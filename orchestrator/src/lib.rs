@@ -31,6 +31,7 @@ pub mod series;
 pub mod serve;
 pub mod stored;
 pub mod tally;
+mod trail;
 pub mod wakeups;
 
 /// The journal's tables.

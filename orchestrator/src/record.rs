@@ -1,6 +1,8 @@
 //! One saga in memory: its state, and what the core does not know about it: payloads, times, words.
 
 use contracts::{CommandEnvelope, Leg, ReplyEnvelope, SagaId};
+use messaging::spans::{self, About};
+use runtime::trace::{Kind, Span};
 use saga_core::{
     Cause, Defined, Effect, Event, Flight, Ignored, MAX_STEPS, MappingError, Moved, Phase, State,
     StepIndex, StepState, Transition, Verb, Wait, Why, start, transition,
@@ -184,6 +186,25 @@ impl Record {
             text: reason.text.clone(),
         });
         self.definition.command(&self.data, step, leg, why.as_ref())
+    }
+
+    /// The saga as a whole, from its start to its ending, in its trace.
+    pub fn trace_ending(&self) {
+        let anchor = spans::context(self.traceparent.as_deref());
+        let name = self.definition.plan().name();
+        let mut span = Span::below(Kind::Internal, anchor, || format!("saga {name}"));
+        let Some(ended) = self.ended_at.filter(|_| span.is_recorded()) else { return };
+        About::saga(self.id).set(&mut span);
+        span.set("saga.definition", name);
+        span.set("saga.ending", self.state_word());
+        if let Some(reason) = &self.reason {
+            span.set("saga.cause", &reason.cause);
+            if let Some(step) = &reason.step {
+                span.set("saga.cause.step", step);
+            }
+        }
+        span.began_at(self.created_at.into());
+        span.end_at(ended.into());
     }
 
     fn wake_of(&self, wait: &Wait, now: OffsetDateTime) -> Option<OffsetDateTime> {

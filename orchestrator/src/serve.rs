@@ -23,6 +23,7 @@ use runtime::{
     http,
     series::describe,
     shutdown::Shutdown,
+    trace,
 };
 use saga_core::Catalogue;
 use std::sync::Arc;
@@ -74,8 +75,7 @@ pub async fn serve(
     let desk = api::Desk::new(engine.clone(), sender.clone(), participants);
 
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
-    let router =
-        api::router(desk).merge(api::dead_letters::router(office.clone())).merge(console::router());
+    let router = api::router(desk, office.clone()).merge(console::router());
     let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
     let admission =
@@ -109,6 +109,7 @@ pub async fn serve(
     }
     publisher.close().await;
     pool.close().await;
+    trace::flush().await;
     tracing::info!("stopped");
     result
 }

@@ -4,9 +4,10 @@
 use crate::{
     engine::{Engine, Occurrence},
     sending::Sender,
+    trail::Trail,
 };
 use contracts::SagaId;
-use messaging::Outgoing;
+use messaging::spans::Transaction;
 use runtime::{health::Part, sabotage::Safety, shutdown::Shutdown};
 use std::{io::ErrorKind, time::Duration};
 use tokio::time::timeout;
@@ -69,9 +70,11 @@ impl Wakeups {
         let more = i64::try_from(due.len()).is_ok_and(|found| found == MOST);
         let batch: Vec<Occurrence> =
             due.into_iter().map(|id| Occurrence::Wake(SagaId(id))).collect();
+        let (mut trail, transaction) = (Trail::begin(), Transaction::begin("orchestrator"));
         let advanced = self.engine.advance(&batch).await?;
+        trail.stored(&batch, &[], &advanced, transaction);
         metrics::counter!("sagas_woken_total").increment(batch.len() as u64);
-        let commands = advanced.commands.iter().map(Outgoing::command).collect();
+        let commands = trail.commands(&batch, &advanced.commands);
         // Stopping: the next wake-up sends what was not sent.
         let _ = self.sender.send(commands).await;
         Ok(more)

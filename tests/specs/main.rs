@@ -23,6 +23,7 @@ mod parking;
 mod poison;
 mod retention;
 mod secrets;
+mod traces;
 mod wire;
 
 use anyhow::Result;

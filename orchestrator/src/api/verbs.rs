@@ -19,7 +19,10 @@ use axum::{
 };
 use contracts::{Leg, SagaId, StartEnvelope};
 use messaging::Outgoing;
-use runtime::http::{Body, PathId, Problem};
+use runtime::{
+    http::{Body, PathId, Problem},
+    trace,
+};
 use saga_core::{Ignored, verbs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,9 +51,6 @@ pub struct Started {
 /// Starts a saga.
 #[utoipa::path(post, path = "/api/v1/sagas", operation_id = "start-saga", request_body = Start, responses(
     (status = 202, body = Started, description = "It is stored, and begins."),
-    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
-    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 pub async fn start(
     State(desk): State<Desk>,
@@ -60,7 +60,7 @@ pub async fn start(
     let occurrence = Occurrence::Start(StartEnvelope {
         saga,
         definition: start.definition,
-        traceparent: None,
+        traceparent: trace::current().map(|context| context.to_string()),
         body: start.input.to_string().into_bytes(),
     });
     let mut verdicts = desk.advance(&[occurrence]).await?;
@@ -163,11 +163,8 @@ macro_rules! verb {
             responses(
                 (status = 200, body = Rehearsal, description = "A dry run: what it would do."),
                 (status = 202, body = Accepted, description = "It is stored, and has its effect."),
-                (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
                 (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such saga."),
                 (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "Not as the saga stands: why, and which verbs are legal."),
-                (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
-                (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
             ))]
         pub async fn $name(
             State(desk): State<Desk>,
@@ -238,6 +235,7 @@ fn line(field: &str, text: &str, most: usize) -> Result<String, Problem> {
 impl Desk {
     async fn operate(&self, saga: SagaId, why: Why, wanted: Wanted) -> Result<Response, Problem> {
         let (reason, by, dry_run) = why.checked()?;
+        trace::note("saga.id", saga);
         let ask = Ask { by, ..Ask::new(saga, wanted, reason) };
         let audit_id = ask.audit;
         let occurrence = Occurrence::Ask(ask);
@@ -258,10 +256,12 @@ impl Desk {
     /// Stores what is asked, and sends what follows in the background: it is safe in the journal,
     /// and the saga's wake-up would send it, too.
     pub(super) async fn advance(&self, batch: &[Occurrence]) -> Result<Vec<Verdict>, Problem> {
-        let Advanced { verdicts, commands } = self.engine.advance(batch).await.map_err(problem)?;
-        let sender = self.sender.clone();
+        let Advanced { verdicts, commands, .. } =
+            self.engine.advance(batch).await.map_err(problem)?;
+        let (sender, cause) = (self.sender.clone(), trace::current());
         tokio::spawn(async move {
-            let commands = commands.iter().map(Outgoing::command).collect();
+            let send = |command| Outgoing::command_because_of(command, cause);
+            let commands = commands.iter().map(send).collect();
             // Stopping: the wake-up sends it.
             let _ = sender.send(commands).await;
         });

@@ -2,7 +2,7 @@
 //! acknowledged.
 
 use super::{letter::Letter, shelf};
-use messaging::{Amqp, Consumer, DeadReason, Delivery, Topology, dead_letter_queue};
+use messaging::{Amqp, Consumer, DeadReason, Delivery, Topology, dead_letter_queue, spans};
 use runtime::{failpoint, health::Part, resilience::Backoff, shutdown::Shutdown};
 use sqlx::PgPool;
 use std::{str::FromStr, time::Duration};
@@ -34,6 +34,9 @@ impl Collector {
             match self.store(&letters).await {
                 Stored::All => {
                     self.tell(&letters);
+                    for delivery in &batch {
+                        drop(spans::process(&delivery.incoming, None));
+                    }
                     failpoint::hit("orchestrator.letters-stored").await;
                     Delivery::ack_all(batch).await;
                 }

@@ -87,7 +87,8 @@ impl Office {
         });
         let letter = Incoming { properties, headers, body, ..Incoming::default() };
         let count = u32::try_from(about.replays).unwrap_or_default();
-        Outgoing::replay_on_demand(&letter, &died_in, count, deadline)
+        // In the trace that it died in.
+        Outgoing::replay_on_demand(&letter, &died_in, count, deadline).departing(None)
     }
 
     /// Only what is still the same replay: it may have died again already.

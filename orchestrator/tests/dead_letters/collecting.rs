@@ -139,12 +139,10 @@ async fn what_is_no_message_of_ours_is_stored_and_stays_once() -> Result<()> {
     let world = World::new().await?;
     let office = world.office(PATIENT).await?;
     let command = world.waiting(1).await?.remove(0);
-    let nobodys = |body: &[u8]| Outgoing {
-        exchange: messaging::DEAD_LETTERS.to_owned(),
-        key: dead_letter_queue(STOCK),
-        properties: messaging::Properties::default(),
-        headers: messaging::Headers::default(),
-        body: body.to_vec(),
+    let nobodys = |body: &[u8]| {
+        let (properties, headers) = Default::default();
+        let (exchange, key) = (messaging::DEAD_LETTERS, dead_letter_queue(STOCK));
+        Outgoing::other(exchange, key, properties, headers, body.to_vec())
     };
     let mut spoilt = arrived(&command);
     spoilt.body = vec![b'x'; messaging::BODY_LIMIT + 1];

@@ -102,7 +102,7 @@ async fn one_reply_to_many_orchestrators_moves_the_saga_once() -> Result<()> {
     }
     let mut moved = 0;
     while let Some(raced) = racing.join_next().await {
-        let Advanced { verdicts, commands } = raced??;
+        let Advanced { verdicts, commands, .. } = raced??;
         moved += usize::from(matches!(verdicts[..], [Verdict::Moved]));
         assert!(commands.iter().all(|command| command.kind == "inventory.reserve-stock"));
     }
@@ -153,7 +153,7 @@ async fn what_cannot_be_handled_is_told_apart_and_holds_up_nobody() -> Result<()
         done(&undo),
         done(&opened),
     ];
-    let Advanced { verdicts, commands } = journal.engine.advance(&batch).await?;
+    let Advanced { verdicts, commands, .. } = journal.engine.advance(&batch).await?;
     assert!(
         matches!(
             &verdicts[..],
@@ -179,7 +179,7 @@ async fn a_value_that_no_column_holds_fails_alone() -> Result<()> {
     let bad = journal.begin(fresh()).await?;
     let good = journal.begin(fresh()).await?;
     let unstorable = reply(&bad, Outcome::Refused, json!({ "status": "\u{0}" }));
-    let Advanced { verdicts, commands } =
+    let Advanced { verdicts, commands, .. } =
         journal.engine.advance(&[unstorable, done(&good)]).await?;
     assert!(matches!(verdicts[..], [Verdict::Unstorable(_), Verdict::Moved]), "{verdicts:?}");
     assert_eq!(commands.len(), 1);

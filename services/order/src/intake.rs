@@ -4,8 +4,11 @@
 use contracts::{
     Currency, EventEnvelope, Leg, Money, SagaId, StartEnvelope, order::PlaceOrderInput,
 };
-use messaging::Outgoing;
-use runtime::http::FieldError;
+use messaging::{
+    Outgoing,
+    spans::{About, Transaction},
+};
+use runtime::{http::FieldError, trace};
 use sqlx::{PgConnection, PgPool};
 use store::{
     inbox::{self, Claim, Key},
@@ -53,6 +56,8 @@ pub async fn take(
     let id = Uuid::now_v7();
     let response =
         serde_json::json!({ "order_id": id, "saga_id": id, "status": "pending" }).to_string();
+    trace::note("saga.id", id);
+    let transaction = Transaction::begin("order");
     let mut tx = pool.begin().await?;
     if let Some(key) = key {
         let canonical = serde_json::to_string(&submission)?;
@@ -70,6 +75,7 @@ pub async fn take(
         outbox::put(&mut tx, &message).await?;
     }
     tx.commit().await?;
+    transaction.committed([(trace::current(), About::saga(SagaId(id)))]);
     Ok(Receipt { order_id: id, response })
 }
 
@@ -84,7 +90,8 @@ async fn intend_opening(sql: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
 
 /// The saga's start, and the event that tells of the order.
 fn messages(id: Uuid, order: &Accepted) -> Result<[Outgoing; 2], serde_json::Error> {
-    let created = EventEnvelope::of(SagaId(id), &order.created(id))?;
+    let mut created = EventEnvelope::of(SagaId(id), &order.created(id))?;
+    created.traceparent = trace::current().map(|context| context.to_string());
     Ok([start(id, &order.start())?, Outgoing::event(&created)])
 }
 
@@ -93,7 +100,7 @@ pub(crate) fn start(id: Uuid, input: &PlaceOrderInput) -> Result<Outgoing, serde
     Ok(Outgoing::start(&StartEnvelope {
         saga: SagaId(id),
         definition: DEFINITION.to_owned(),
-        traceparent: None,
+        traceparent: trace::current().map(|context| context.to_string()),
         body: serde_json::to_vec(input)?,
     }))
 }

@@ -39,13 +39,12 @@ impl Orchestrator {
 
     /// Returns once the orchestrator has taken the cancellation on; the undoing follows.
     pub async fn cancel(&self, saga: Uuid, reason: &str) -> Result<(), Error> {
-        let answer = self
+        let request = self
             .client
             .post(format!("{}/api/v1/sagas/{saga}/cancel", self.url))
             .timeout(LIMIT)
-            .json(&serde_json::json!({ "reason": reason }))
-            .send()
-            .await?;
+            .json(&serde_json::json!({ "reason": reason }));
+        let answer = runtime::http_client::send("orchestrator", request).await?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             reqwest::StatusCode::CONFLICT => {

@@ -4,7 +4,7 @@
 //! process.
 
 use anyhow::Context;
-use runtime::{config, health::Health, http, shutdown::Shutdown, telemetry};
+use runtime::{config, health::Health, http, shutdown::Shutdown, telemetry, trace};
 use simulator::Simulator;
 use std::path::PathBuf;
 
@@ -17,5 +17,6 @@ async fn main() -> anyhow::Result<()> {
     let simulator = Simulator::open(state.as_deref()).context("cannot take up the state")?;
     tracing::info!(state = ?state, port, "simulating gateway, carrier and webhook receiver");
     http::serve(bind, port, simulator.router(), Health::new(), Shutdown::on_signals()).await?;
+    trace::flush().await;
     Ok(())
 }

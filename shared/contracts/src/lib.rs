@@ -12,7 +12,6 @@ mod event;
 mod ids;
 mod misfit;
 mod money;
-mod trace;
 
 pub mod inventory;
 pub mod notification;
@@ -26,7 +25,6 @@ pub use event::Event;
 pub use ids::SagaId;
 pub use misfit::without_values;
 pub use money::{Currency, Money};
-pub use trace::trace_id;
 
 /// The version of the envelope and of every body in this crate, sent as the `schema-version`
 /// header. A participant dead-letters a version that it does not know.

@@ -3,6 +3,7 @@
 use crate::{
     COMMANDS, DEAD_LETTERS, EVENTS, Headers, Incoming, Outgoing, REPLIES, REPLIES_QUEUE,
     STARTS_QUEUE, Tier, dead_letter_queue,
+    departure::Departure,
     headers::cut,
     retry_queue,
     wire::{instant, parse_instant},
@@ -10,7 +11,7 @@ use crate::{
 use std::{fmt, str::FromStr};
 use time::OffsetDateTime;
 
-const RETRY_COUNT: &str = "retry-count";
+pub(crate) const RETRY_COUNT: &str = "retry-count";
 const FIRST_FAILURE: &str = "first-failure";
 const LAST_ERROR: &str = "last-error";
 /// How often an operator had it replayed. It dies with the message, so that a death tells which
@@ -117,6 +118,7 @@ impl Outgoing {
             properties: command.properties.clone(),
             headers,
             body: command.body.clone(),
+            departure: Departure::default(),
         }
     }
 
@@ -144,6 +146,7 @@ impl Outgoing {
             properties: message.properties.clone(),
             headers,
             body: message.body.clone(),
+            departure: Departure::default(),
         }
     }
 
@@ -189,6 +192,7 @@ impl Outgoing {
             properties: letter.properties.clone(),
             headers,
             body: letter.body.clone(),
+            departure: Departure::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ mod consumer;
 mod dead_letter;
 mod declare;
 mod delivery;
+mod departure;
 mod error;
 #[cfg(test)]
 mod golden;
@@ -36,6 +37,7 @@ mod publisher;
 pub mod series;
 mod session;
 mod settlement;
+pub mod spans;
 mod survey;
 mod topology;
 mod wire;

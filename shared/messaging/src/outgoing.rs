@@ -1,4 +1,7 @@
-use crate::headers::{Headers, short};
+use crate::{
+    departure::Departure,
+    headers::{Headers, short},
+};
 use lapin::{BasicProperties, types::AMQPValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +23,23 @@ pub struct Outgoing {
     pub headers: Headers,
     #[serde(serialize_with = "write_body", deserialize_with = "read_body")]
     pub body: Vec<u8>,
+    /// See [`Outgoing::depart`].
+    #[serde(skip)]
+    pub(crate) departure: Departure,
+}
+
+impl Outgoing {
+    /// A message that is none of those that have a meaning here.
+    pub fn other(
+        exchange: impl Into<String>,
+        key: impl Into<String>,
+        properties: Properties,
+        headers: Headers,
+        body: Vec<u8>,
+    ) -> Outgoing {
+        let (exchange, key) = (exchange.into(), key.into());
+        Outgoing { exchange, key, properties, headers, body, departure: Departure::default() }
+    }
 }
 
 /// The AMQP properties in use. `delivery_mode` is not among them: everything is persistent.

@@ -201,17 +201,14 @@ fn pack<'a>(messages: &[&'a Outgoing], chunk: Vec<(usize, Vec<u8>)>) -> Parcel<'
     let alike = members.iter().all(|&index| messages[index].properties.kind.as_deref() == kind);
     let id = first.properties.message_id.as_deref().unwrap_or_default();
     let count = i64::try_from(members.len()).unwrap_or(i64::MAX);
-    let message = Outgoing {
-        exchange: first.exchange.clone(),
-        key: packs_of(&first.exchange, &first.key).unwrap_or_default(),
-        properties: Properties {
-            message_id: Some(format!("{id} +{}", count - 1)),
-            kind: Some(if alike { kind.unwrap_or_default() } else { "pack" }.to_owned()),
-            content_type: Some(CONTENT_TYPE.to_owned()),
-            ..Properties::default()
-        },
-        headers: Headers::default().with(COUNT, count),
-        body,
+    let properties = Properties {
+        message_id: Some(format!("{id} +{}", count - 1)),
+        kind: Some(if alike { kind.unwrap_or_default() } else { "pack" }.to_owned()),
+        content_type: Some(CONTENT_TYPE.to_owned()),
+        ..Properties::default()
     };
+    let key = packs_of(&first.exchange, &first.key).unwrap_or_default();
+    let headers = Headers::default().with(COUNT, count);
+    let message = Outgoing::other(first.exchange.as_str(), key, properties, headers, body);
     Parcel { message: Cow::Owned(message), members }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use lapin::{Channel, Confirmation, message::BasicReturnMessage, options::BasicPublishOptions};
-use runtime::{health::Part, resilience::Backoff, sabotage::Safety, shutdown::Shutdown};
+use runtime::{health::Part, resilience::Backoff, sabotage::Safety, shutdown::Shutdown, trace};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -166,6 +166,7 @@ impl Publisher {
             Ok(unroutable) => {
                 metrics::histogram!("publish_confirm_seconds").record(began.elapsed());
                 count(messages, unroutable);
+                tell(messages, unroutable);
             }
             Err(error) => {
                 if let Some(link) = lent {
@@ -285,6 +286,15 @@ fn is_copy(copy: &BasicReturnMessage, message: &Outgoing) -> bool {
         && copy.delivery.exchange == short(&message.exchange)
         && id == message.properties.message_id.as_deref().map(short).as_ref()
         && copy.delivery.data == message.body
+}
+
+/// Ends the messages' spans.
+fn tell(messages: &[&Outgoing], unroutable: &[Unroutable]) {
+    if trace::is_on() {
+        for (index, message) in messages.iter().enumerate() {
+            message.departed(unroutable.iter().any(|lost| lost.index == index));
+        }
+    }
 }
 
 fn count(messages: &[&Outgoing], unroutable: &[Unroutable]) {

@@ -2,7 +2,7 @@
 
 use crate::{
     COMMANDS, DeadReason, EVENTS, Headers, Incoming, Outgoing, Poison, Properties, REPLIES,
-    REPLIES_QUEUE, START, STARTS_QUEUE, body, command_queue,
+    REPLIES_QUEUE, START, STARTS_QUEUE, body, command_queue, departure::Departure,
 };
 use contracts::{
     CommandEnvelope, EventEnvelope, Leg, ReplyEnvelope, SCHEMA_VERSION, SagaId, StartEnvelope,
@@ -11,14 +11,14 @@ use contracts::{
 use std::{fmt::Display, str::FromStr};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-const DEFINITION: &str = "saga-definition";
-const STEP: &str = "saga-step";
-const LEG: &str = "saga-leg";
-const ATTEMPT: &str = "saga-attempt";
+pub(crate) const DEFINITION: &str = "saga-definition";
+pub(crate) const STEP: &str = "saga-step";
+pub(crate) const LEG: &str = "saga-leg";
+pub(crate) const ATTEMPT: &str = "saga-attempt";
 const DEADLINE: &str = "saga-deadline";
 const VERSION: &str = "schema-version";
-const TRACE: &str = "traceparent";
-const OUTCOME: &str = "outcome";
+pub(crate) const TRACE: &str = "traceparent";
+pub(crate) const OUTCOME: &str = "outcome";
 
 impl Outgoing {
     pub fn command(command: &CommandEnvelope) -> Outgoing {
@@ -33,6 +33,7 @@ impl Outgoing {
             },
             headers: traced(headers, &command.traceparent),
             body: command.body.clone(),
+            departure: Departure::default(),
         }
     }
 
@@ -53,6 +54,7 @@ impl Outgoing {
             },
             headers: traced(headers, &reply.traceparent),
             body: reply.body.clone(),
+            departure: Departure::default(),
         }
     }
 
@@ -64,6 +66,7 @@ impl Outgoing {
             properties: about(start.saga, format!("{}/start", start.saga), START),
             headers: traced(headers, &start.traceparent),
             body: start.body.clone(),
+            departure: Departure::default(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Outgoing {
             properties: about(event.saga, event.id.clone(), &event.kind),
             headers: traced(versioned(), &event.traceparent),
             body: event.body.to_string().into_bytes(),
+            departure: Departure::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The one set-up of the HTTP client for everything that talks to another system.
 
+use crate::trace::{Kind, Span};
 use std::time::Duration;
 
 /// To find a host and to greet it.
@@ -23,6 +24,30 @@ pub fn client() -> Result<reqwest::Client, Error> {
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("saga-orchestrator/", env!("CARGO_PKG_VERSION")))
         .build()?)
+}
+
+/// Sends `request` to `peer` within the trace that this task is in, if it is in one. The span names
+/// no URL, which may hold credentials.
+pub async fn send(
+    peer: &'static str,
+    request: reqwest::RequestBuilder,
+) -> Result<reqwest::Response, reqwest::Error> {
+    let mut span = Span::here(Kind::Client, || "POST");
+    let Some(context) = span.context() else { return request.send().await };
+    span.set("http.request.method", "POST");
+    span.set("peer.service", peer);
+    let answer = request.header("traceparent", context.to_string()).send().await;
+    match &answer {
+        Ok(answer) => {
+            span.set("http.response.status_code", answer.status().as_u16());
+            if answer.status().is_server_error() {
+                span.fail("server-error", || format!("answered with {}", answer.status()));
+            }
+        }
+        Err(error) if error.is_timeout() => span.fail("timeout", || "no answer in time".to_owned()),
+        Err(_) => span.fail("unreachable", || "no answer".to_owned()),
+    }
+    answer
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! environment, logs and metrics, an orderly stop, readiness, the HTTP surface, and the defences
 //! against a dependency that is slow or gone.
 //!
-//! Nothing here knows the broker, the database or a saga. Two of the modules are fences around
-//! third-party crates: [`resilience`] is the only file that uses `backoff` and `failsafe`, and
-//! [`http_client`] the only one that sets up `reqwest`.
+//! Nothing here knows the broker, the database or a saga. Three of the modules are fences around
+//! third-party crates: [`resilience`] is the only file that uses `backoff` and `failsafe`,
+//! [`http_client`] the only one that sets up `reqwest`, and [`trace`] keeps OpenTelemetry.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -20,3 +20,4 @@ pub mod sabotage;
 pub mod series;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;

@@ -100,7 +100,8 @@ impl Outside {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let response = http_client::send(self.who, request).await;
+        let response = response.map_err(|error| self.unreachable(error))?;
         let (who, status) = (self.who, response.status());
         if status.is_success() {
             return Ok(response);

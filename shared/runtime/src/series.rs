@@ -88,4 +88,10 @@ pub const SERIES: &[Series] = &[
         &["method", "route", "status"],
         "From a request's arrival to its answer.",
     ),
+    Series::counter(
+        "trace_spans_dropped_total",
+        &["reason"],
+        "Spans that are lost: queue-full (too many waited) or not-taken (the collector did not take them).",
+    ),
+    Series::counter("trace_spans_exported_total", &[], "Spans that a collector has taken."),
 ];

@@ -1,6 +1,6 @@
-//! Logs and metrics of a process.
+//! Logs, metrics and traces of a process.
 
-use crate::series;
+use crate::{series, trace};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{env, fmt, io::IsTerminal as _, sync::OnceLock, time::Duration};
 use tracing::{Event, Subscriber};
@@ -43,7 +43,7 @@ impl Metrics {
     }
 }
 
-/// Sets up logs and metrics; to be called once, first thing in `main`. A second call changes
+/// Sets up logs, metrics and traces; to be called once, first thing in `main`. A second call changes
 /// nothing.
 ///
 /// Logs go to stdout: filtered by `RUST_LOG` (default `info`, without the broker library's own), as JSON unless stdout is a terminal
@@ -74,6 +74,7 @@ pub fn init(service: &'static str) -> Metrics {
     series::describe(series::SERIES);
     metrics::gauge!("build_info", "service" => service, "version" => env!("CARGO_PKG_VERSION"))
         .set(1.0);
+    trace::init(service);
     metrics.clone()
 }
 
@@ -129,7 +130,8 @@ fn filter(asked: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseErr
     }
 }
 
-/// Puts the name of the service into every line that `inner` makes.
+/// Puts the name of the service into every line that `inner` makes, and the id of the trace that
+/// the line belongs to, where one task serves one trace (elsewhere the line itself says it).
 struct Tagged<F> {
     service: &'static str,
     json: bool,
@@ -150,12 +152,22 @@ where
     ) -> fmt::Result {
         if !self.json {
             write!(writer, "{} ", self.service)?;
+            if let Some(trace::Context { trace, .. }) = trace::current() {
+                write!(writer, "{trace:032x} ")?;
+            }
             return self.inner.format_event(context, writer, event);
         }
         let mut line = String::new();
         self.inner.format_event(context, Writer::new(&mut line), event)?;
         match line.strip_prefix('{') {
-            Some(rest) => write!(writer, "{{\"service\":\"{}\",{rest}", self.service),
+            Some(rest) => {
+                write!(writer, "{{\"service\":\"{}\",", self.service)?;
+                let own = rest.contains("\"trace_id\":");
+                if let Some(trace::Context { trace, .. }) = trace::current().filter(|_| !own) {
+                    write!(writer, "\"trace_id\":\"{trace:032x}\",")?;
+                }
+                writer.write_str(rest)
+            }
             None => writer.write_str(&line),
         }
     }

@@ -99,7 +99,8 @@ async fn pass<P: Send>(pool: &PgPool, publisher: &P) -> Result<bool, Error<P::Er
     if taken.is_empty() {
         return Ok(false);
     }
-    let messages: Vec<Outgoing> = taken.iter().map(|taken| taken.message.clone()).collect();
+    let messages: Vec<Outgoing> =
+        taken.iter().map(|taken| taken.message.clone().departing(None)).collect();
     let sent = match timeout(SEND, publisher.send(&messages)).await {
         Ok(sent) => sent.map_err(Error::NotSent),
         Err(_) => Err(Error::TimedOut),

@@ -49,13 +49,9 @@ impl relay::Send for Broker {
 }
 
 fn message(id: usize, exchange: &str, key: &str) -> Outgoing {
-    Outgoing {
-        exchange: exchange.to_owned(),
-        key: key.to_owned(),
-        properties: Properties { message_id: Some(id.to_string()), ..Properties::default() },
-        headers: Headers::default().with("schema-version", 1_i64),
-        body: b"{\"a\": 1}".to_vec(),
-    }
+    let properties = Properties { message_id: Some(id.to_string()), ..Properties::default() };
+    let headers = Headers::default().with("schema-version", 1_i64);
+    Outgoing::other(exchange, key, properties, headers, b"{\"a\": 1}".to_vec())
 }
 
 async fn database() -> anyhow::Result<ScratchDb> {

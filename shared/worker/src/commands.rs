@@ -9,12 +9,13 @@ use crate::{
     series,
     together::Together,
 };
-use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, trace_id};
-use messaging::{Consumer, Delivery, Outgoing, Publisher};
+use contracts::{CommandEnvelope, ReplyEnvelope, SagaId};
+use messaging::{Consumer, Delivery, Outgoing, Publisher, spans};
 use runtime::{
     failpoint::{self, Instead},
     resilience::Backoff,
     shutdown::Shutdown,
+    trace::{self, Span},
 };
 use std::{
     sync::Arc,
@@ -42,7 +43,10 @@ pub(crate) struct Commands {
 /// A delivery that could be read.
 struct Job {
     delivery: Delivery,
+    /// Its `traceparent` is that of the span.
     command: CommandEnvelope,
+    /// From its arrival until it is acknowledged.
+    span: Span,
 }
 
 impl Commands {
@@ -87,9 +91,9 @@ impl Commands {
                     Err(poison) => {
                         let (delivery, letter) = *poison;
                         let this = Arc::clone(&self);
-                        tasks.spawn(
-                            async move { this.finish(vec![letter], vec![delivery], &[]).await },
-                        );
+                        tasks.spawn(async move {
+                            this.finish(vec![letter], vec![delivery], &[], Vec::new()).await;
+                        });
                     }
                 }
             }
@@ -120,10 +124,16 @@ impl Commands {
             Ok(command) => Err(disposal::unknown_type(&command.kind)),
             Err(poison) => Err(poison),
         };
+        let mut span = spans::process(&delivery.incoming, None);
         match command {
-            Ok(command) => Ok(Job { delivery, command }),
+            Ok(mut command) => {
+                command.traceparent = span.carry(command.traceparent);
+                Ok(Job { delivery, command, span })
+            }
             Err(poison) => {
+                span.fail(poison.reason.as_str(), || poison.error.clone());
                 let letter = disposal::of_poison(self.desk.name, &delivery.incoming, &poison);
+                let letter = letter.departing(span.context());
                 Err(Box::new((delivery, letter)))
             }
         }
@@ -161,42 +171,49 @@ impl Commands {
         };
         series::seconds(self.desk.name, began.elapsed());
         let (mut messages, mut deliveries, mut done) = (Vec::new(), Vec::new(), Vec::new());
-        let mut left = Vec::new();
-        for (job, result) in jobs.into_iter().zip(results) {
+        let (mut left, mut ended) = (Vec::new(), Vec::new());
+        for (mut job, result) in jobs.into_iter().zip(results) {
             match result {
                 Ok(answered) => {
-                    messages.extend(self.messages(&job.command, answered));
+                    messages.extend(self.messages(&job.command, answered, &mut job.span));
                     done.push((job.command.kind, job.command.saga));
                     deliveries.push(job.delivery);
+                    ended.push(job.span);
                 }
                 Err(fault) => left.push((job, fault)),
             }
         }
-        self.finish(messages, deliveries, &done).await;
+        self.finish(messages, deliveries, &done, ended).await;
         left
     }
 
     /// One command to its end: a few short tries, then an answer, a retry or a dead letter.
     /// `fault` is that of a first try, if there was one.
     async fn alone(&self, job: Job, fault: Option<Fault>) {
-        let Some(Job { delivery, command }) = self.arrived(vec![job]).await.pop() else { return };
+        let Some(Job { delivery, command, mut span }) = self.arrived(vec![job]).await.pop() else {
+            return;
+        };
         let began = Instant::now();
         let done = [(command.kind.clone(), command.saga)];
         let messages = match self.try_briefly(&command, fault).await {
-            Ok(Ok(answered)) => self.messages(&command, answered),
-            Ok(Err(fault)) => disposal::of_command(
-                self.desk.name,
-                &delivery.incoming,
-                &command,
-                &fault,
-                self.settings.retries,
-            ),
+            Ok(Ok(answered)) => self.messages(&command, answered, &mut span),
+            Ok(Err(fault)) => {
+                span.fail("fault", || fault.chain());
+                disposal::of_command(
+                    self.desk.name,
+                    &delivery.incoming,
+                    &command,
+                    &fault,
+                    self.settings.retries,
+                )
+            }
             Err(Unfinished) => return hand_back([delivery]).await,
         };
         series::seconds(self.desk.name, began.elapsed());
         self.reach("worker.after-commit", &done).await;
         let confirmed = self.leaving.ask(messages, |waiting| self.send_all(waiting)).await;
         self.settle(confirmed == Some(true), vec![delivery], &done).await;
+        drop(span);
     }
 
     async fn try_briefly(
@@ -228,16 +245,24 @@ impl Commands {
     }
 
     /// The reply and the events of an answer.
-    fn messages(&self, command: &CommandEnvelope, answered: Answered) -> Vec<Outgoing> {
+    fn messages(
+        &self,
+        command: &CommandEnvelope,
+        answered: Answered,
+        span: &mut Span,
+    ) -> Vec<Outgoing> {
         tell(command, &answered);
+        span.set("saga.outcome", answered.outcome.as_str());
         if answered.duplicate {
+            span.set("saga.duplicate", "true");
             series::duplicate(self.desk.name);
         } else {
             series::handled(self.desk.name, command, answered.outcome.as_str());
         }
         let reply = ReplyEnvelope::to(command, answered.outcome, answered.body.into_bytes());
         let events = answered.events.iter().map(Outgoing::event);
-        events.chain([Outgoing::reply(&reply)]).collect()
+        let messages = events.chain([Outgoing::reply(&reply)]);
+        messages.map(|message| message.departing(span.context())).collect()
     }
 
     /// Acknowledges once everything that follows is confirmed, and not before.
@@ -246,10 +271,12 @@ impl Commands {
         messages: Vec<Outgoing>,
         deliveries: Vec<Delivery>,
         done: &[(String, SagaId)],
+        ended: Vec<Span>,
     ) {
         self.reach("worker.after-commit", done).await;
         let confirmed = self.send(&messages).await;
         self.settle(confirmed, deliveries, done).await;
+        drop(ended);
     }
 
     /// One answer for each who waits: whether all of it is confirmed.
@@ -283,7 +310,7 @@ fn tell(command: &CommandEnvelope, answered: &Answered) {
     let CommandEnvelope { saga, step, leg, attempt, kind, .. } = command;
     let Answered { outcome, duplicate, .. } = answered;
     tracing::debug!(
-        saga.id = %saga, trace_id = command.traceparent.as_deref().and_then(trace_id),
+        saga.id = %saga, trace_id = trace::id(command.traceparent.as_deref()),
         saga.step = step, saga.leg = leg.as_str(), saga.attempt = attempt, command = kind,
         outcome = outcome.as_str(), duplicate,
         "{kind} {outcome}{}", if *duplicate { " before, answered again" } else { "" }

@@ -21,6 +21,8 @@ pub struct Unfinished;
 
 #[derive(Clone)]
 pub(crate) struct Database {
+    /// Of the service whose it is.
+    pub(crate) name: &'static str,
     pub(crate) pool: PgPool,
     pub(crate) breaker: Breaker,
     shutdown: Shutdown,
@@ -28,13 +30,18 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(pool: PgPool, shutdown: Shutdown, part: Option<Part>) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        pool: PgPool,
+        shutdown: Shutdown,
+        part: Option<Part>,
+    ) -> Self {
         let policy = BreakerPolicy {
             failures: 2,
             open_first: Duration::from_millis(500),
             open_max: Duration::from_secs(5),
         };
-        Database { pool, breaker: Breaker::new("database", policy), shutdown, part }
+        Database { name, pool, breaker: Breaker::new("database", policy), shutdown, part }
     }
 
     /// Does `work`, a transaction, until the database has had its say. A transaction that was

@@ -7,7 +7,8 @@ use crate::{
     outside::{self, Errands, Perform},
 };
 use contracts::{Command, CommandEnvelope, Event, participant_of};
-use runtime::resilience::Breaker;
+use messaging::spans::{self, About, Transaction};
+use runtime::{resilience::Breaker, trace::Context};
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 /// Transactions of a whole batch that may be unlucky before its commands are handled one by one.
@@ -121,6 +122,11 @@ impl Desk {
     }
 }
 
+/// The span in which a command is handled: its `traceparent` is replaced as soon as it is read.
+pub(crate) fn own(command: &CommandEnvelope) -> Option<Context> {
+    spans::context(command.traceparent.as_deref())
+}
+
 /// Commands whose effects are in the database, in as few transactions as possible; the results
 /// are in the order of the items.
 pub(crate) async fn answer_all(
@@ -131,13 +137,25 @@ pub(crate) async fn answer_all(
     let mut results: Vec<_> = items.iter().map(|_| None).collect();
     for run in batch::runs(&commands) {
         let together: Vec<_> = run.iter().map(|index| items[*index]).collect();
-        let handle = |items| batch::handle(&database.pool, items);
+        let handle = |items| transaction(database, items);
         for (index, result) in run.into_iter().zip(each(database, together, handle).await?) {
             results[index] = Some(result);
         }
     }
     let missing = || Err(Fault::permanent("the command was in no transaction"));
     Ok(results.into_iter().map(|result| result.unwrap_or_else(missing)).collect())
+}
+
+/// One transaction, and what it leaves in the traces.
+async fn transaction(
+    database: &Database,
+    items: Vec<batch::Item<'_>>,
+) -> Result<Vec<Result<Answered, Fault>>, Fault> {
+    let transaction = Transaction::begin(database.name);
+    let parts: Vec<_> = items.iter().map(|item| item.command).collect();
+    let results = batch::handle(&database.pool, items).await?;
+    transaction.committed(parts.into_iter().map(|part| (own(part), About::from(part))));
+    Ok(results)
 }
 
 /// Handles all items in one transaction; or one by one when that keeps failing, so that one bad

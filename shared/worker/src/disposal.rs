@@ -3,11 +3,13 @@
 
 use crate::{
     Fault,
+    desk::own,
     fate::{self, Fate, Nature},
     outcome, series,
 };
-use contracts::{CommandEnvelope, Outcome, ReplyEnvelope, trace_id};
+use contracts::{CommandEnvelope, Outcome, ReplyEnvelope};
 use messaging::{DeadReason, Incoming, Outgoing, Poison};
+use runtime::trace;
 use time::OffsetDateTime;
 
 /// A fault's text in a reply; the dead letter has more of it.
@@ -25,8 +27,9 @@ pub(crate) fn of_command(
     let retries = incoming.retry_count();
     let now = OffsetDateTime::now_utc();
     let fate = fate::of(nature(fault), retries, retries_limit, command.deadline, now);
+    let own = own(command);
     tracing::warn!(
-        saga.id = %command.saga, trace_id = command.traceparent.as_deref().and_then(trace_id),
+        saga.id = %command.saga, trace_id = trace::id(command.traceparent.as_deref()),
         saga.step = command.step, saga.leg = %command.leg,
         saga.attempt = command.attempt, command = command.kind, retries, ?fate, error,
         "{} faulted", command.kind
@@ -34,7 +37,7 @@ pub(crate) fn of_command(
     match fate {
         Fate::Retry(tier) => {
             series::retried(participant);
-            vec![Outgoing::retry(incoming, participant, tier, &error)]
+            vec![Outgoing::retry(incoming, participant, tier, &error).departing(own)]
         }
         Fate::Spent | Fate::Hopeless => {
             let reason = match fate {
@@ -43,11 +46,14 @@ pub(crate) fn of_command(
             };
             series::handled(participant, command, Outcome::Faulted.as_str());
             vec![
-                dead_letter(participant, incoming, reason, &error),
-                Outgoing::reply(&faulted(command, &error)),
+                dead_letter(participant, incoming, reason, &error).departing(own),
+                Outgoing::reply(&faulted(command, &error)).departing(own),
             ]
         }
-        Fate::Poison => vec![dead_letter(participant, incoming, DeadReason::SchemaVersion, &error)],
+        Fate::Poison => {
+            let letter = dead_letter(participant, incoming, DeadReason::SchemaVersion, &error);
+            vec![letter.departing(own)]
+        }
     }
 }
 

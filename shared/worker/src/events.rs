@@ -11,8 +11,11 @@ use crate::{
     series,
 };
 use contracts::EventEnvelope;
-use messaging::{Consumer, Delivery, Outgoing, Publisher};
-use runtime::{resilience::Backoff, shutdown::Shutdown};
+use messaging::{
+    Consumer, Delivery, Outgoing, Publisher,
+    spans::{self, About, Transaction},
+};
+use runtime::{resilience::Backoff, shutdown::Shutdown, trace::Span};
 use std::{sync::Arc, time::Duration};
 use store::relay::Relay;
 use tokio::task::JoinSet;
@@ -35,7 +38,10 @@ pub(crate) struct Events {
 /// A delivery that could be read.
 struct Told {
     delivery: Delivery,
+    /// Its `traceparent` is that of the span.
     event: EventEnvelope,
+    /// From its arrival until it is acknowledged.
+    span: Span,
 }
 
 impl Events {
@@ -83,10 +89,16 @@ impl Events {
                 Ok(event) => Err(disposal::unknown_type(&event.kind)),
                 Err(poison) => Err(poison),
             };
+            let mut span = spans::process(&delivery.incoming, None);
             match event {
-                Ok(event) => told.push(Told { delivery, event }),
+                Ok(mut event) => {
+                    event.traceparent = span.carry(event.traceparent);
+                    told.push(Told { delivery, event, span });
+                }
                 Err(poison) => {
-                    letters.push(disposal::of_poison(self.desk.name, &delivery.incoming, &poison));
+                    span.fail(poison.reason.as_str(), || poison.error.clone());
+                    let letter = disposal::of_poison(self.desk.name, &delivery.incoming, &poison);
+                    letters.push(letter.departing(span.context()));
                     finished.push(delivery);
                 }
             }
@@ -96,21 +108,25 @@ impl Events {
             hand_back(finished.into_iter().chain(told.into_iter().map(|told| told.delivery))).await;
             return Vec::new();
         };
-        let mut left = Vec::new();
+        let (mut left, mut ended) = (Vec::new(), Vec::new());
         for (told, result) in told.into_iter().zip(results) {
             match result {
-                Ok(_) => finished.push(told.delivery),
+                Ok(_) => {
+                    finished.push(told.delivery);
+                    ended.push(told.span);
+                }
                 Err(fault) => left.push((told, fault)),
             }
         }
         self.relay.nudge();
         self.finish(letters, finished).await;
+        drop(ended);
         left
     }
 
     /// One event to its end.
     async fn alone(&self, told: Told, mut fault: Fault) {
-        let Told { delivery, event } = told;
+        let Told { delivery, event, mut span } = told;
         let mut delays = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
         for _ in 1..TRIES {
             if !fault.is_transient() {
@@ -131,8 +147,9 @@ impl Events {
                 },
             }
         }
+        span.fail("fault", || fault.chain());
         let letter = disposal::of_event(self.desk.name, &delivery.incoming, &fault);
-        self.finish(vec![letter], vec![delivery]).await;
+        self.finish(vec![letter.departing(span.context())], vec![delivery]).await;
     }
 
     async fn hear(
@@ -146,7 +163,8 @@ impl Events {
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        desk::each(&self.database, items, |items| listen::handle(&self.database.pool, items)).await
+        let handle = |items| transaction(&self.database, items);
+        desk::each(&self.database, items, handle).await
     }
 
     async fn finish(&self, letters: Vec<Outgoing>, deliveries: Vec<Delivery>) {
@@ -155,4 +173,17 @@ impl Events {
             Err(_) => hand_back(deliveries).await,
         }
     }
+}
+
+/// One transaction, and what it leaves in the traces.
+async fn transaction(
+    database: &Database,
+    items: Vec<Item<'_>>,
+) -> Result<Vec<Result<listen::Heard, Fault>>, Fault> {
+    let transaction = Transaction::begin(database.name);
+    let parts: Vec<_> = items.iter().map(|item| item.event).collect();
+    let results = listen::handle(&database.pool, items).await?;
+    let own = |event: &EventEnvelope| spans::context(event.traceparent.as_deref());
+    transaction.committed(parts.into_iter().map(|part| (own(part), About::from(part))));
+    Ok(results)
 }

@@ -12,9 +12,11 @@ use crate::{
     together::Together,
 };
 use contracts::{Command, CommandEnvelope, Outcome};
+use messaging::spans::{About, Transaction};
 use runtime::{
     failpoint::{self, Instead},
     resilience::{Backoff, Breaker, BreakerState, Broken},
+    trace::{Kind, Span},
 };
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -146,13 +148,28 @@ async fn handle_all(
     let mut results: Vec<_> = errands.iter().map(|_| Err(Unfinished)).collect();
     for run in batch::runs(&commands) {
         let together: Vec<_> = run.iter().map(|index| &errands[*index]).collect();
-        let handle = |errands| phases::handle(&database.pool, errands);
+        let handle = |errands| transaction(database, errands);
         let Ok(led) = desk::each(database, together, handle).await else { break };
         for (index, led) in run.into_iter().zip(led) {
             results[index] = Ok(led);
         }
     }
     results
+}
+
+/// One of the transactions, and what it leaves in the traces.
+async fn transaction(
+    database: &Database,
+    errands: Vec<&Errand>,
+) -> Result<Vec<Result<Led, Fault>>, Fault> {
+    let transaction = Transaction::begin(database.name);
+    let results = phases::handle(&database.pool, errands.clone()).await?;
+    for (phase, prepares) in [("prepare", true), ("record", false)] {
+        let of_phase = errands.iter().filter(|it| matches!(it.due, Due::Prepare) == prepares);
+        let parts = of_phase.map(|it| (desk::own(&it.command), About::from(it.command.as_ref())));
+        transaction.phase(phase).committed(parts);
+    }
+    Ok(results)
 }
 
 /// Asks the other side, a few times if need be. While its breaker is open the command waits, and
@@ -175,8 +192,26 @@ async fn call(
     let (mut calls, mut probes) = (0, 0);
     loop {
         let probe = *breaker.state().borrow() != BreakerState::Closed;
-        let asked = async { guarded(handler.call(intent, &key)).await? };
-        let fault = match breaker.call(limit, Fault::is_transient, asked).await {
+        let mut span = Span::default();
+        // Made once it is let through, so that waiting for an open circuit is no call.
+        let asked = async {
+            span = Span::below(Kind::Client, desk::own(command), || {
+                format!("call {}", breaker.name())
+            });
+            span.set("peer.service", breaker.name());
+            About::from(command).set(&mut span);
+            let asked = span.surround(guarded(handler.call(intent, &key))).await?;
+            if let Err(fault) = &asked {
+                span.fail("fault", || fault.chain());
+            }
+            asked
+        };
+        let called = breaker.call(limit, Fault::is_transient, asked).await;
+        if let Err(Broken::TimedOut) = &called {
+            span.fail("timeout", || format!("no answer within {limit:?}"));
+        }
+        drop(span);
+        let fault = match called {
             Ok(answer) => return Ok(Ok(answer)),
             Err(Broken::Open) => {
                 database.unless_stopped(breaker.admitted()).await?;

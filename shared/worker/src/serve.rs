@@ -18,6 +18,7 @@ use runtime::{
     http,
     series::describe,
     shutdown::Shutdown,
+    trace,
 };
 use sqlx::migrate::Migrator;
 use std::{net::IpAddr, sync::Arc};
@@ -53,7 +54,8 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     describe(SERIES);
     series::begin(desk.name);
     let health = Health::new();
-    let database = Database::new(pool.clone(), shutdown.clone(), Some(health.part("database")));
+    let part = Some(health.part("database"));
+    let database = Database::new(desk.name, pool.clone(), shutdown.clone(), part);
     let schema = health.part("migrations");
     let queued = health.part("queues");
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
@@ -88,6 +90,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     }
     publisher.close().await;
     pool.close().await;
+    trace::flush().await;
     tracing::info!("stopped");
     result
 }

@@ -24,7 +24,7 @@ pub struct Bench<S> {
 impl<S: Send + Sync + 'static> Bench<S> {
     /// The service as registered with `worker`, on a database that has its tables.
     pub fn of(worker: Worker<S>, pool: PgPool) -> Self {
-        let database = Database::new(pool, Shutdown::manual(), None);
+        let database = Database::new(worker.desk.name, pool, Shutdown::manual(), None);
         Bench { service: worker.service, desk: worker.desk, database }
     }
 

@@ -12,7 +12,7 @@ pub(crate) const HAS_ITS_SAGA: &str = "order-has-its-saga";
 pub(crate) const OF_A_SAGA: &[Invariant<Dossier>] = &[
     Invariant {
         name: HAS_ITS_SAGA,
-        says: "every accepted order has a saga, or its start is still on its way there",
+        says: "every accepted order has a saga, unless its start is still on its way there or it was withdrawn before anything began",
         needs: ORDER,
         broken: has_its_saga,
     },
@@ -32,7 +32,8 @@ pub(crate) const OF_A_SAGA: &[Invariant<Dossier>] = &[
 
 fn has_its_saga(dossier: &Dossier) -> Vec<Finding> {
     match (&dossier.order, &dossier.saga) {
-        (Some(order), None) if !dossier.start_waits => {
+        // A withdrawn one's start may be lost: nobody sends it again, as there is nothing to be done.
+        (Some(order), None) if !dossier.start_waits && !order.withdrawn => {
             vec![Finding::new("saga", format!("the order is {}, there is no saga", order.status))]
         }
         _ => Vec::new(),

@@ -84,9 +84,9 @@ const ENDS: [(&str, &str); 12] = [
 const INBOX_END: &str = "SELECT saga_id AS key FROM inbox WHERE saga_id >= $1 AND saga_id <= $2 ORDER BY saga_id OFFSET 1999 LIMIT 1";
 const INBOX: &str = "SELECT saga_id, step, leg, kind, outcome, reply, at FROM inbox
                      WHERE saga_id BETWEEN $1 AND $2 ORDER BY saga_id, step, leg";
-const ORDERS: &str =
-    "SELECT id, status, amount, currency, items, tracking, created_at AS at FROM orders
-     WHERE id BETWEEN $1 AND $2";
+const ORDERS: &str = "SELECT id, status, amount, currency, items, tracking, created_at AS at,
+            status = 'cancelled' AND opened_at IS NULL AS withdrawn
+     FROM orders WHERE id BETWEEN $1 AND $2";
 const HOLDS: &str = "SELECT order_id, product_id, quantity, status, created_at AS at FROM hold
                      WHERE order_id BETWEEN $1 AND $2 ORDER BY order_id, product_id";
 const PAYMENTS: &str =

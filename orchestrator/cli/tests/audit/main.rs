@@ -27,6 +27,7 @@ async fn the_auditor_finds_every_corruption_and_nothing_else() -> Result<()> {
     ensure!(report.orders >= 10, "{} orders", report.orders);
 
     a_flood_is_counted_over_many_pages(&world).await?;
+    an_order_that_was_withdrawn_before_it_began_needs_no_saga(&world).await?;
     only_the_young_are_looked_at(&world).await?;
     what_is_not_given_is_not_passed(&world).await?;
     what_was_removed_is_not_taken_for_lost(&world).await?;
@@ -87,6 +88,21 @@ async fn a_flood_is_counted_over_many_pages(world: &World) -> Result<()> {
     ensure!(found == 2345, "{found} of 2345 orders without a saga are found");
     ensure!(broken(&report).iter().all(|(name, _)| name == "order-has-its-saga"));
     flood.remove().await
+}
+
+async fn an_order_that_was_withdrawn_before_it_began_needs_no_saga(world: &World) -> Result<()> {
+    let withdrawn = world
+        .tampered(
+            "order",
+            "INSERT INTO orders
+                (id, customer_id, items, amount, currency, payment_method, ship_to, status, reason, cause)
+             VALUES (gen_random_uuid(), 'nobody', '[]', 0, 'EUR', 'card_ok', '{}',
+                     'cancelled', 'cancelled by the customer', 'cancelled')",
+        )
+        .await?;
+    let report = look(withdrawn.sources()).await?;
+    ensure!(report.clean, "{}", report.table(false));
+    withdrawn.remove().await
 }
 
 async fn only_the_young_are_looked_at(world: &World) -> Result<()> {

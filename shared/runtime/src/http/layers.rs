@@ -2,6 +2,7 @@
 //! panics.
 
 use super::problem::Problem;
+use crate::trace::{self, Context, Kind, Span};
 use axum::{
     Router,
     extract::{MatchedPath, Request},
@@ -92,11 +93,17 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!("http", method, route, request_id = id);
     request.extensions_mut().insert(RequestId(id.clone()));
 
+    let mut traced = traced(request.headers(), method, &route);
     let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = traced.surround(next.run(request).instrument(span.clone())).await;
     let taken = started.elapsed().as_secs_f64();
 
     let status = response.status().as_u16();
+    traced.set("http.response.status_code", status);
+    if response.status().is_server_error() {
+        traced.fail("server-error", || format!("answered with {status}"));
+    }
+    drop(traced);
     span.in_scope(|| tracing::debug!(status, taken_s = taken, "request handled"));
     metrics::histogram!("http_server_request_duration_seconds",
         "method" => method, "route" => route, "status" => status.to_string())
@@ -105,6 +112,23 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// The request in the client's trace, or in one that begins here: at what a client asks of an API,
+/// not at probes and pages.
+fn traced(headers: &HeaderMap, method: &'static str, route: &str) -> Span {
+    if !trace::is_on() {
+        return Span::default();
+    }
+    let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let parent = parent.and_then(Context::parse);
+    if parent.is_none() && !route.starts_with("/api/") {
+        return Span::default();
+    }
+    let mut span = Span::begin(Kind::Server, parent, || format!("{method} {route}"));
+    span.set("http.request.method", method);
+    span.set("http.route", route);
+    span
 }
 
 /// The id that the client sent, if it can go into a log line and back out as a header.
