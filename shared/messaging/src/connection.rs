@@ -25,8 +25,7 @@ pub(crate) async fn within<T>(
 
 /// As the management UI shows it beside the service; the empty text where it cannot be told.
 static HOST: LazyLock<String> = LazyLock::new(|| {
-    let told = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    told.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default().trim().to_owned()
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 });
 
 /// Which process of the service this is: `payment@host:4711`.
