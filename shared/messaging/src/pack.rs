@@ -6,10 +6,7 @@
 //! nothing of packs never sees one. A pack is unpacked where it arrives; nobody behind the consumer
 //! knows how a command came, and each is answered, retried and buried by itself.
 
-use crate::{
-    Headers, Incoming, Outgoing, Properties, departure::Departure, names::packs_of,
-    outgoing::SENT_AT,
-};
+use crate::{Headers, Incoming, Outgoing, Properties, names::packs_of, outgoing::SENT_AT};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
