@@ -4,7 +4,7 @@
 mod audit;
 mod bulk;
 mod counts;
-pub mod dead_letters;
+mod dead_letters;
 mod definitions;
 pub mod document;
 mod events;
@@ -16,7 +16,7 @@ pub(crate) mod schema;
 mod verbs;
 mod view;
 
-use crate::{engine::Engine, sending::Sender};
+use crate::{dead_letters::Office, engine::Engine, sending::Sender};
 use axum::Router;
 use participants::Participants;
 use runtime::http::Problem;
@@ -46,16 +46,18 @@ impl Desk {
 }
 
 /// Every route, and the document of them.
-pub fn router(desk: Desk) -> Router {
-    let (router, document) = (routes().split_for_parts().0, document());
-    router.merge(document::routes(&document)).with_state(desk)
+pub fn router(desk: Desk, office: Office) -> Router {
+    let (sagas, _) = routes().split_for_parts();
+    let (letters, _) = dead_letters::routes().split_for_parts();
+    let sagas = sagas.merge(document::routes(&document())).with_state(desk);
+    sagas.merge(letters.with_state(office))
 }
 
 /// The document that `/docs` shows.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = routes().into_openapi();
     document.merge(dead_letters::routes().into_openapi());
-    document
+    document::completed(document)
 }
 
 fn routes() -> OpenApiRouter<Desk> {

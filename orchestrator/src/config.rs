@@ -2,15 +2,18 @@
 
 use crate::duration::Age;
 use runtime::config::{self, Redacted};
+use saga_core::Patience;
 use std::time::Duration;
+
+/// In seconds.
+const DAY: f64 = 86_400.0;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub database: Redacted,
-    /// `SAGA_STEP_TIMEOUT` (seconds): replaces every step's time limit.
-    pub step_timeout: Option<Duration>,
-    /// `SAGA_STEP_ATTEMPTS`: replaces every step's number of attempts.
-    pub step_attempts: Option<u8>,
+    /// `SAGA_STEP_TIMEOUT` (seconds), `SAGA_STEP_ATTEMPTS` and `SAGA_DEADLINE` (seconds) replace
+    /// what the definitions say.
+    pub patience: Patience,
     /// `SAGA_BATCH` (256): how many messages one transaction takes at most.
     pub batch: usize,
     /// `SAGA_OVERLAP` (4): how many transactions of one queue may be under way at once.
@@ -26,13 +29,15 @@ pub struct Settings {
 
 impl Settings {
     pub fn from_env() -> Result<Self, config::Error> {
-        let seconds = config::env("SAGA_STEP_TIMEOUT", Some(0.0_f64))?;
         let attempts = config::env("SAGA_STEP_ATTEMPTS", Some(0_u8))?;
         let Age(retention) = config::env("SAGA_RETENTION", Some(Age(Duration::ZERO)))?;
         Ok(Settings {
             database: config::database_url()?,
-            step_timeout: (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(86_400.0))),
-            step_attempts: (attempts > 0).then_some(attempts),
+            patience: Patience {
+                timeout: limit("SAGA_STEP_TIMEOUT", DAY)?,
+                attempts: (attempts > 0).then_some(attempts),
+                deadline: limit("SAGA_DEADLINE", 366.0 * DAY)?,
+            },
             batch: config::env("SAGA_BATCH", Some(256_usize))?.clamp(1, 2_000),
             overlap: config::env("SAGA_OVERLAP", Some(4_usize))?.clamp(1, 32),
             check_senders: config::env("SAGA_CHECK_SENDERS", Some(false))?,
@@ -40,4 +45,10 @@ impl Settings {
             retention: (!retention.is_zero()).then_some(retention),
         })
     }
+}
+
+/// A number of seconds, at most `most`; 0 is none.
+fn limit(name: &'static str, most: f64) -> Result<Option<Duration>, config::Error> {
+    let seconds = config::env(name, Some(0.0_f64))?;
+    Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(most))))
 }

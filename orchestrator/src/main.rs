@@ -11,7 +11,7 @@ async fn main() -> anyhow::Result<()> {
         [] | ["serve"] => {
             telemetry::init("orchestrator");
             let settings = Settings::from_env()?;
-            let catalogue = sagas::catalogue(settings.step_timeout, settings.step_attempts);
+            let catalogue = sagas::catalogue(settings.patience);
             serve(settings, catalogue, Shutdown::on_signals()).await?;
         }
         ["migrate"] => {

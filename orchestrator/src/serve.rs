@@ -75,8 +75,7 @@ pub async fn serve(
     let desk = api::Desk::new(engine.clone(), sender.clone(), participants);
 
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
-    let router =
-        api::router(desk).merge(api::dead_letters::router(office.clone())).merge(console::router());
+    let router = api::router(desk, office.clone()).merge(console::router());
     let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
     let admission =

@@ -11,11 +11,13 @@ use orchestrator::{
     MIGRATOR,
     admission::Admission,
     api::{self, Desk, participants::Participants},
+    dead_letters::{Office, Settings},
     engine::{Engine, Occurrence},
     journal, retention,
     sending::Sender,
 };
 use runtime::{config::Redacted, health::Health, http, shutdown::Shutdown};
+use saga_core::Patience;
 use serde_json::json;
 use sqlx::{PgPool, Row, postgres::PgPoolOptions};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
@@ -95,7 +97,8 @@ async fn nothing_that_is_done_all_the_time_reads_the_past() -> Result<()> {
     ensure!(before.0 >= PAST, "the counters count: {before:?}");
 
     let pool = connect(&database)?;
-    let engine = Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(None, None)) };
+    let engine =
+        Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(Patience::default())) };
     let definitions = ["place-order/1".to_owned()];
     for _ in 0..ROUNDS {
         drive_one(&engine).await?;
@@ -139,17 +142,21 @@ async fn nothing_that_an_open_console_asks_reads_the_past() -> Result<()> {
     let before = settled(&watching, own).await?;
 
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy(database.url())?;
-    let engine = Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(None, None)) };
+    let engine =
+        Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(Patience::default())) };
     let (health, shutdown) = (Health::new(), Shutdown::manual());
     // Nobody is there: participants are told of without their queues.
     let amqp = Amqp::new(Redacted::new("amqp://nobody@127.0.0.1:1"), "test")?;
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
-    let sender = Sender { publisher, shutdown: shutdown.clone() };
+    let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
+    let settings = Settings { owners: Vec::new(), patience: PATIENCE };
+    let office = Office::new(&settings, engine.clone(), publisher, shutdown.clone());
     let desk = Desk::new(engine.clone(), sender, Participants::new(amqp, "")?);
     let listener = http::listen(Ipv4Addr::LOCALHOST.into(), 0).await?;
     let url = format!("http://{}/api/v1", listener.local_addr()?);
     let limits = http::Limits { drain: Duration::from_secs(1), ..http::Limits::default() };
-    let serving = http::serve_on(listener, api::router(desk), health, shutdown.clone(), limits);
+    let router = api::router(desk, office);
+    let serving = http::serve_on(listener, router, health, shutdown.clone(), limits);
     let server = tokio::spawn(serving);
     let client = runtime::http_client::client()?;
     let ask = async |path: &str| {

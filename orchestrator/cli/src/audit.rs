@@ -33,6 +33,7 @@ mod settling;
 mod snapshot;
 mod sources;
 mod stock;
+mod vouching;
 mod walk;
 
 pub use error::Error;

@@ -6,7 +6,7 @@
 //! `build`. Each of these mistakes is a compile error (`tests/definition_ui`).
 
 use crate::{
-    LegSpec, Plan, Retry, StepIndex, StepSpec,
+    LegSpec, Patience, Plan, Retry, StepIndex, StepSpec,
     catalogue::{Defined, MappingError, Why},
 };
 use contracts::{Command, Leg, Never, SagaId};
@@ -281,9 +281,9 @@ impl<D> Definition<D> {
         &self.plan
     }
 
-    /// The same definition with every leg's patience replaced; see [`Plan::with_patience`].
-    pub fn with_patience(self, timeout: Option<Duration>, attempts: Option<u8>) -> Self {
-        Definition { plan: self.plan.with_patience(timeout, attempts), ..self }
+    /// The same definition with another patience.
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Definition { plan: self.plan.with_patience(patience), ..self }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The shape of a saga, as data.
 
-use crate::Retry;
+use crate::{Patience, Retry};
 use contracts::{Leg, participant_of};
 use std::{collections::HashSet, fmt, ops::Range, time::Duration};
 
@@ -162,8 +162,10 @@ impl Plan {
         self
     }
 
-    /// The same plan with every leg's patience replaced: how a test or an operator shortens it.
-    pub fn with_patience(mut self, timeout: Option<Duration>, attempts: Option<u8>) -> Self {
+    /// The same plan with another patience.
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        let Patience { timeout, attempts, deadline } = patience;
+        self.deadline = deadline.or(self.deadline);
         let legs = self
             .steps
             .iter_mut()

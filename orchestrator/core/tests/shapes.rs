@@ -2,8 +2,8 @@
 
 use contracts::{Command, Leg, Never, SagaId};
 use saga_core::{
-    Catalogue, Defined, Definition, LegSpec, Plan, Saga, ShapeError, StepKind, StepSpec, Version,
-    Why, mermaid, saga, step,
+    Catalogue, Defined, Definition, LegSpec, Patience, Plan, Saga, ShapeError, StepKind, StepSpec,
+    Version, Why, mermaid, saga, step,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -161,13 +161,18 @@ fn a_payload_that_does_not_fit_is_an_error_that_says_which() {
 
 #[test]
 fn a_running_saga_stays_with_its_version_and_a_new_one_takes_the_newest() {
-    let old = Trip::definition().with_patience(Some(Duration::from_secs(1)), Some(2));
+    let old = Trip::definition().with_patience(Patience::of(Duration::from_secs(1), 2));
     let catalogue = Catalogue::default().with(old);
     assert_eq!(catalogue.newest("trip").unwrap().plan().version(), 3);
     assert!(catalogue.get("trip", 2).is_none());
     assert!(catalogue.newest("holiday").is_none());
     let plan = catalogue.get("trip", 3).unwrap().plan();
     assert!(plan.steps().all(|(_, step)| step.action.attempts == 2));
+    assert_eq!(plan.deadline(), Trip::definition().plan().deadline(), "what is not said stays");
+    let hour = Duration::from_secs(3_600);
+    let late =
+        Trip::definition().with_patience(Patience { deadline: Some(hour), ..Patience::default() });
+    assert_eq!(late.plan().deadline(), Some(hour));
 }
 
 #[test]

@@ -4,10 +4,9 @@ mod place_order;
 
 pub use place_order::PlaceOrder;
 
-use saga_core::Catalogue;
-use std::time::Duration;
+use saga_core::{Catalogue, Patience};
 
-/// Every definition that the orchestrator drives, each leg's patience replaced where given.
-pub fn catalogue(timeout: Option<Duration>, attempts: Option<u8>) -> Catalogue {
-    Catalogue::default().with(PlaceOrder::definition().with_patience(timeout, attempts))
+/// Every definition that the orchestrator drives, with this patience where it says something.
+pub fn catalogue(patience: Patience) -> Catalogue {
+    Catalogue::default().with(PlaceOrder::definition().with_patience(patience))
 }

@@ -60,7 +60,6 @@ pub struct Audited {
 #[utoipa::path(get, path = "/api/v1/audit", operation_id = "list-audit", params(Wanted), responses(
     (status = 200, body = Listed<Audited>, description = "One page."),
     (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A filter is not acceptable."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 pub async fn audit(
     State(desk): State<Desk>,

@@ -80,13 +80,10 @@ struct Refused {
 
 /// Asks a verb of every saga that the filter means.
 #[utoipa::path(post, path = "/api/v1/sagas/bulk/{verb}", operation_id = "operate-many",
-    request_body = Bulk, params(("verb" = BulkVerb, Path, description = "What to ask.")),
+    request_body = Bulk, params(("verb" = inline(BulkVerb), Path, description = "What to ask.")),
     responses(
         (status = 200, body = Bulked, description = "What came of it, or would."),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such verb."),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
     ))]
 pub async fn bulk(
     State(desk): State<Desk>,

@@ -1,6 +1,6 @@
 //! How many sagas there are, at a glance. Reads open sagas and the latest past, never all of it.
 
-use super::{Desk, filter::StateWord, problem, schema::ProblemBody};
+use super::{Desk, filter::StateWord, problem};
 use axum::{Json, extract::State};
 use runtime::http::Problem;
 use serde::Serialize;
@@ -79,7 +79,6 @@ struct Rates {
 /// How many sagas are open, parked, and how fast they come and go.
 #[utoipa::path(get, path = "/api/v1/sagas/counts", operation_id = "count-sagas", responses(
     (status = 200, body = Counts, description = "At most a second old."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 pub async fn counts(State(desk): State<Desk>) -> Result<Json<Counts>, Problem> {
     let mut recent = desk.counts.0.lock().await;

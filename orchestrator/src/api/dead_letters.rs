@@ -13,7 +13,7 @@ use crate::dead_letters::{
     verbs::{Begun, Done, Why},
 };
 use axum::{
-    Json, Router, extract,
+    Json, extract,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -27,10 +27,6 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
-
-pub fn router(office: Office) -> Router {
-    routes().split_for_parts().0.with_state(office)
-}
 
 /// Every route, with its description.
 pub(super) fn routes() -> OpenApiRouter<Office> {
@@ -72,7 +68,6 @@ pub struct Wanted {
 #[utoipa::path(get, path = "/api/v1/dead-letters", operation_id = "list-dead-letters", params(Wanted), responses(
     (status = 200, body = Listed<Item>, description = "One page."),
     (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A filter is not acceptable."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 async fn letters(
     extract::State(office): extract::State<Office>,
@@ -94,6 +89,7 @@ async fn letters(
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Whose {
     participant: Option<String>,
@@ -102,13 +98,15 @@ pub struct Whose {
 /// Dead letters that died of the same thing, counted: those with open letters first, at most 200.
 #[utoipa::path(get, path = "/api/v1/dead-letters/groups", operation_id = "group-dead-letters", params(Whose), responses(
     (status = 200, body = Listed<Group>, description = "All of them."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A filter is not acceptable."),
 ))]
 async fn groups(
     extract::State(office): extract::State<Office>,
     Params(whose): Params<Whose>,
 ) -> Result<Json<Page<Group>>, Problem> {
-    let participant = whose.participant.as_deref().filter(|name| !name.contains('\0'));
+    let filter = Filter { participant: whose.participant, ..Filter::default() };
+    possible(&filter, "")?;
+    let participant = filter.participant.as_deref();
     let items = listing::groups(&office.engine.pool, participant).await.map_err(problem)?;
     Ok(Json(Page { items, next: None }))
 }
@@ -144,7 +142,6 @@ struct View {
     params(("id" = Uuid, Path, description = "The dead letter.")), responses(
     (status = 200, body = View, description = "The letter."),
     (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such letter."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 async fn letter(
     extract::State(office): extract::State<Office>,
@@ -155,15 +152,7 @@ async fn letter(
         return Err(unknown(id));
     };
     let Whole { died_in, tries, first_failure, body, headers, properties } = whole;
-    let saga: Option<Found> = sqlx::query_as(
-        "SELECT id, definition, version, state, parked, cause, steps, revision, created_at,
-                updated_at, ended_at, true AS hit
-           FROM saga WHERE id = $1",
-    )
-    .bind(item.saga_id)
-    .fetch_optional(pool)
-    .await
-    .map_err(problem)?;
+    let saga = Found::all(pool, item.saga_id.as_slice()).await.map_err(problem)?.pop();
     let saga = saga.map(|found| list::Item::of(found, &office.engine.catalogue));
     let stale = office.stale(id).await.map_err(problem)?;
     let (body, body_base64) = match serde_json::from_slice(&body) {
@@ -212,11 +201,8 @@ struct Would {
     params(("id" = Uuid, Path, description = "The dead letter.")), responses(
     (status = 200, body = Would, description = "A dry run: what it would do."),
     (status = 202, body = Accepted, description = "It is stored, and has its effect."),
-    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
     (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such letter."),
     (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "Nobody waits for it, nobody can read it, or it is settled: why."),
-    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 async fn replay_one(
     extract::State(office): extract::State<Office>,
@@ -233,11 +219,8 @@ async fn replay_one(
     params(("id" = Uuid, Path, description = "The dead letter.")), responses(
     (status = 200, body = Would, description = "A dry run: what it would do."),
     (status = 202, body = Accepted, description = "It is stored, and has its effect."),
-    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
     (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such letter."),
     (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "It is settled: how."),
-    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 async fn discard_one(
     extract::State(office): extract::State<Office>,
@@ -296,9 +279,6 @@ struct Many {
 #[utoipa::path(post, path = "/api/v1/dead-letters/bulk/replay", operation_id = "replay-dead-letters", request_body = AskMany, responses(
     (status = 200, body = Many, description = "A dry run: how many it would be."),
     (status = 202, body = Many, description = "It is stored, and goes on by itself."),
-    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
-    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable, or the filter is empty."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 async fn replay_many(
     extract::State(office): extract::State<Office>,
@@ -313,9 +293,6 @@ async fn replay_many(
 #[utoipa::path(post, path = "/api/v1/dead-letters/bulk/discard", operation_id = "discard-dead-letters", request_body = AskMany, responses(
     (status = 200, body = Many, description = "A dry run: how many it would be."),
     (status = 202, body = Many, description = "It is stored, and goes on by itself."),
-    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
-    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable, or the filter is empty."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 async fn discard_many(
     extract::State(office): extract::State<Office>,
@@ -337,7 +314,6 @@ fn answer_many(begun: &Begun, dry_run: bool) -> Response {
     params(("id" = Uuid, Path, description = "The replay.")), responses(
     (status = 200, body = Progress, description = "As it stands."),
     (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such replay."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 async fn progress(
     extract::State(office): extract::State<Office>,

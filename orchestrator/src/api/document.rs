@@ -9,9 +9,9 @@ use axum::{
 };
 use serde_json::Value;
 use std::fmt::Write as _;
-use utoipa::OpenApi;
+use utoipa::openapi::{Content, OpenApi, Ref, ResponseBuilder};
 
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(info(
     title = "Saga orchestrator",
     description = "Inspect sagas, and operate those that are stuck. Errors are problem documents (RFC 9457, application/problem+json); lists are {items, next}.",
@@ -19,8 +19,37 @@ use utoipa::OpenApi;
 ))]
 pub struct Document;
 
+/// What any route that takes a body answers to one that it does not take.
+const OF_BODIES: [(&str, &str); 4] = [
+    ("400", "The body is no JSON."),
+    ("413", "The body is larger than 256 KiB."),
+    ("415", "The body is not called JSON."),
+    ("422", "A field is not acceptable: which, and why."),
+];
+/// What any route may answer.
+const OF_ALL: [(&str, &str); 1] = [("503", "Not now; `Retry-After` says when.")];
+
+/// With the answers that are the same everywhere; what a route says itself stays.
+pub fn completed(mut document: OpenApi) -> OpenApi {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let of_bodies = operation.request_body.iter().flat_map(|_| OF_BODIES);
+            for (status, description) in of_bodies.chain(OF_ALL) {
+                let schema = Content::new(Some(Ref::from_schema_name("Problem")));
+                let answer = ResponseBuilder::new()
+                    .description(description)
+                    .content("application/problem+json", schema);
+                let answers = &mut operation.responses.responses;
+                answers.entry(status.to_owned()).or_insert_with(|| answer.build().into());
+            }
+        }
+    }
+    document
+}
+
 /// `/docs` and `/docs/openapi.json`.
-pub fn routes(document: &utoipa::openapi::OpenApi) -> Router<Desk> {
+pub fn routes(document: &OpenApi) -> Router<Desk> {
     // Plain data: writing it as JSON cannot fail.
     let raw = serde_json::to_value(document).unwrap_or_default();
     let page = page(&raw);

@@ -1,7 +1,7 @@
 //! Sagas as they move, as server-sent events. Found by looking at the journal, twice a second and
 //! only while somebody listens: so the way of a saga pays nothing for it, and it does not matter
-//! which orchestrator moved it. All listeners of one process share one look, which reads the open
-//! sagas and those that have just ended.
+//! which orchestrator moved it. All listeners of one process share one look, which reads the revisions
+//! of the open sagas and of those that have just ended, and then what has moved.
 
 use super::{
     Desk,
@@ -15,8 +15,9 @@ use axum::{
     extract::State,
     response::sse::{self, KeepAlive, Sse},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use runtime::http::{PathId, Problem};
+use sqlx::PgPool;
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -32,6 +33,10 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const MOST: usize = 64;
 /// News that a listener may be behind; then it is too slow, and its stream ends.
 const BEHIND: usize = 4_096;
+/// Open sagas that a listener to all is told of at first.
+const AT_FIRST: i64 = 2_000;
+/// Sagas that are read at a time.
+const CHUNK: usize = 500;
 
 /// Who listens.
 #[derive(Clone)]
@@ -53,18 +58,25 @@ impl Listeners {
     }
 }
 
-/// Every saga that moves, as an item of the list; at first those that are open.
+/// Every saga that moves, as an item of the list; at first those that are open, the newest 2,000.
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "listen-to-all", responses(
     (status = 200, body = String, content_type = "text/event-stream", description = "`event: saga`, `id`: its revision, `data`: a SagaItem."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Too many listen already."),
 ))]
 pub async fn all(
     State(desk): State<Desk>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
     let place = desk.listeners.place()?;
-    let (keep, news) = subscribe(&desk).await;
+    // In this order: what moves while the open ones are read is news.
+    let (keep, news) = subscribe(&desk).await?;
+    let open = Filter { open: Some(true), ..Filter::default() };
+    let (found, _) = open.page(&desk.engine.pool, None, AT_FIRST).await.map_err(problem)?;
+    let catalogue = Arc::clone(&desk.engine.catalogue);
+    let first = found.into_iter().map(move |found| {
+        let item = Item::of(found, &catalogue);
+        Ok(event(item.revision, &item))
+    });
     let shutdown = desk.sender.shutdown.clone();
-    let stream = stream::unfold((news, keep, place, shutdown), |mut it| async move {
+    let moves = stream::unfold((news, keep, place, shutdown), |mut it| async move {
         let item = tokio::select! {
             // Lagging behind ends it, too: the client comes again and is told where things stand.
             item = it.0.recv() => item.ok()?,
@@ -72,6 +84,7 @@ pub async fn all(
         };
         Some((Ok(event(item.revision, item.as_ref())), it))
     });
+    let stream = stream::iter(first).chain(moves);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 
@@ -81,7 +94,6 @@ pub async fn all(
     responses(
         (status = 200, body = String, content_type = "text/event-stream", description = "`event: saga`, `id`: its revision, `data`: a Saga."),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such saga."),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Too many listen already."),
     ))]
 pub async fn one(
     State(desk): State<Desk>,
@@ -122,46 +134,67 @@ async fn revision(desk: &Desk, id: Uuid) -> Result<Option<i64>, Problem> {
 }
 
 type News = (Arc<broadcast::Sender<Arc<Item>>>, broadcast::Receiver<Arc<Item>>);
+type Revisions = HashMap<Uuid, i64>;
 
 /// The news, and what keeps them coming: whoever is first starts the look, and it ends with the
 /// last listener.
-async fn subscribe(
-    desk: &Desk,
-) -> (Arc<broadcast::Sender<Arc<Item>>>, broadcast::Receiver<Arc<Item>>) {
+async fn subscribe(desk: &Desk) -> Result<News, Problem> {
     let mut all = desk.listeners.all.lock().await;
     if let Some(news) = all.upgrade() {
         let receiver = news.subscribe();
-        return (news, receiver);
+        return Ok((news, receiver));
     }
+    let told = revisions(&desk.engine.pool).await.map_err(problem)?;
     let (sender, receiver) = broadcast::channel(BEHIND);
     let sender = Arc::new(sender);
     *all = Arc::downgrade(&sender);
-    tokio::spawn(look(desk.clone(), Arc::downgrade(&sender)));
-    let news: News = (sender, receiver);
-    news
+    tokio::spawn(look(desk.clone(), Arc::downgrade(&sender), told));
+    Ok((sender, receiver))
 }
 
-async fn look(desk: Desk, listeners: Weak<broadcast::Sender<Arc<Item>>>) {
-    let mut told: HashMap<Uuid, i64> = HashMap::new();
-    while let Some(news) = listeners.upgrade() {
-        match Filter::moving(&desk.engine.pool).await {
-            Ok(found) => {
-                let seen: HashMap<Uuid, i64> =
-                    found.iter().map(|found| (found.id, found.revision)).collect();
-                let is_new = |found: &Found| told.get(&found.id) != Some(&found.revision);
-                for found in found.into_iter().filter(is_new) {
-                    let item = Arc::new(Item::of(found, &desk.engine.catalogue));
-                    // Nobody there: the next turn ends it.
-                    let _ = news.send(item);
-                }
-                told = seen;
-            }
-            Err(error) => tracing::debug!(%error, "cannot look for sagas that move"),
-        }
-        drop(news);
+async fn look(desk: Desk, listeners: Weak<broadcast::Sender<Arc<Item>>>, mut told: Revisions) {
+    loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = desk.sender.shutdown.begun() => return,
         }
+        let Some(news) = listeners.upgrade() else { return };
+        if let Err(error) = tell(&desk, &news, &mut told).await {
+            tracing::debug!(%error, "cannot look for sagas that move");
+        }
     }
+}
+
+/// Tells of every saga that is not as it was when it was told of.
+async fn tell(
+    desk: &Desk,
+    news: &broadcast::Sender<Arc<Item>>,
+    told: &mut Revisions,
+) -> sqlx::Result<()> {
+    let pool = &desk.engine.pool;
+    let seen = revisions(pool).await?;
+    let is_new = |(id, revision): (&Uuid, &i64)| (told.get(id) != Some(revision)).then_some(*id);
+    let moved: Vec<Uuid> = seen.iter().filter_map(is_new).collect();
+    for some in moved.chunks(CHUNK) {
+        for found in Found::all(pool, some).await? {
+            let item = Arc::new(Item::of(found, &desk.engine.catalogue));
+            // Nobody there: the next turn ends it.
+            let _ = news.send(item);
+        }
+    }
+    *told = seen;
+    Ok(())
+}
+
+/// Of every saga that is open, however many there are, and of those that ended within the last five
+/// seconds.
+async fn revisions(pool: &PgPool) -> sqlx::Result<Revisions> {
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+        "SELECT id, revision FROM saga WHERE ended_at IS NULL
+         UNION ALL
+         SELECT id, revision FROM saga WHERE ended_at > now() - interval '5 s'",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().collect())
 }

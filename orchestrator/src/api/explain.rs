@@ -3,6 +3,7 @@
 use super::{
     Desk,
     filter::StateWord,
+    participants::{self, Participant},
     problem,
     schema::{LegWord, ProblemBody},
     view::rfc3339,
@@ -36,7 +37,9 @@ pub struct Explanation {
     waits: Vec<Awaited>,
     next: Vec<Next>,
     verbs: Vec<Choice>,
-    dead_letters: Vec<DeadLetter>,
+    /// Those that it waits for.
+    participants: Vec<Participant>,
+    dead_letters: Vec<SagaDeadLetter>,
 }
 
 /// A leg that is waited for.
@@ -72,8 +75,9 @@ struct Choice {
     text: String,
 }
 
+/// A dead letter of the saga.
 #[derive(Debug, FromRow, Serialize, ToSchema)]
-struct DeadLetter {
+struct SagaDeadLetter {
     id: Uuid,
     reason: String,
     text: String,
@@ -86,7 +90,6 @@ struct DeadLetter {
         (status = 200, body = Explanation, description = "The explanation."),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such saga."),
         (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "This build does not know its definition."),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
     ))]
 pub async fn explain(
     State(desk): State<Desk>,
@@ -101,6 +104,7 @@ pub async fn explain(
     let (told, _) = replay::tell(record.definition.plan(), lines);
     let waits: Vec<Awaited> =
         record.state.waits().map(|wait| awaited(&record, wait, &told)).collect();
+    let names: Vec<_> = waits.iter().map(|wait| wait.participant).collect();
     Ok(Json(Explanation {
         saga_id: id,
         state: record.state_word().to_owned(),
@@ -108,6 +112,7 @@ pub async fn explain(
         why: why(&record, &told),
         next: next(&record),
         verbs: choices(&record),
+        participants: participants::some(&desk, &names).await?,
         dead_letters: letters(pool, id).await.map_err(problem)?,
         waits,
     }))
@@ -284,7 +289,7 @@ fn words(then: &[Then]) -> String {
     }
 }
 
-async fn letters(pool: &PgPool, saga: Uuid) -> sqlx::Result<Vec<DeadLetter>> {
+async fn letters(pool: &PgPool, saga: Uuid) -> sqlx::Result<Vec<SagaDeadLetter>> {
     sqlx::query_as(
         "SELECT id, reason, concat(participant, ' gave up ', type, ', ', state, ': ', left(error, 300))
                     AS text

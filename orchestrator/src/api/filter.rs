@@ -84,6 +84,20 @@ pub struct Found {
     hit: bool,
 }
 
+impl Found {
+    /// Those of these sagas that there are.
+    pub async fn all(pool: &PgPool, sagas: &[Uuid]) -> sqlx::Result<Vec<Found>> {
+        sqlx::query_as(
+            "SELECT id, definition, version, state, parked, cause, steps, revision, created_at,
+                    updated_at, ended_at, true AS hit
+               FROM saga WHERE id = ANY($1)",
+        )
+        .bind(sagas)
+        .fetch_all(pool)
+        .await
+    }
+}
+
 /// Where a list goes on: the last saga that was looked at.
 pub type Place = (OffsetDateTime, Uuid);
 
@@ -167,23 +181,6 @@ impl Filter {
             after = last;
         }
         Ok((found, after))
-    }
-
-    /// Sagas that are open, and those that ended within the last five seconds: the newest 2,000 of
-    /// each.
-    pub async fn moving(pool: &PgPool) -> sqlx::Result<Vec<Found>> {
-        sqlx::query_as(
-            "(SELECT id, definition, version, state, parked, cause, steps, revision, created_at,
-                     updated_at, ended_at, true AS hit
-                FROM saga WHERE ended_at IS NULL ORDER BY created_at DESC, id DESC LIMIT $1)
-             UNION ALL
-             (SELECT id, definition, version, state, parked, cause, steps, revision, created_at,
-                     updated_at, ended_at, true AS hit
-                FROM saga WHERE ended_at > now() - interval '5 s' ORDER BY ended_at DESC LIMIT $1)",
-        )
-        .bind(CHUNK)
-        .fetch_all(pool)
-        .await
     }
 
     async fn fetch(

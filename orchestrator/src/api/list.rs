@@ -107,7 +107,6 @@ impl Item {
 #[utoipa::path(get, path = "/api/v1/sagas", operation_id = "list-sagas", params(Wanted), responses(
     (status = 200, body = Listed<Item>, description = "One page."),
     (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A filter is not acceptable."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 pub async fn sagas(
     State(desk): State<Desk>,

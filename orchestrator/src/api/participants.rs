@@ -1,10 +1,8 @@
 //! Who takes commands: what waits for each of them, who reads it, and what their breakers say.
 
-use super::{
-    Desk, problem,
-    schema::{Listed, ProblemBody},
-};
+use super::{Desk, problem, schema::Listed};
 use axum::{Json, extract::State};
+use futures_util::future;
 use messaging::{Amqp, Depth, Tier, command_queue, dead_letter_queue, retry_queue, survey};
 use runtime::{config, http::Problem, http_client, page::Page};
 use serde::Serialize;
@@ -105,7 +103,11 @@ impl Participants {
         Ok(Participants { amqp, urls, client: http_client::client()?, recent: Arc::default() })
     }
 
-    /// `None` when it does not answer.
+    /// `None` when nobody knows where to ask it, `Some(None)` when it does not answer.
+    async fn told(&self, name: &str) -> Option<Option<Vec<Breaker>>> {
+        Some(self.breakers(self.urls.get(name)?).await)
+    }
+
     async fn breakers(&self, url: &str) -> Option<Vec<Breaker>> {
         let asked = async {
             let answer = self.client.get(format!("{url}/metrics")).send().await?;
@@ -118,18 +120,32 @@ impl Participants {
 /// Who takes commands, with their queues and breakers.
 #[utoipa::path(get, path = "/api/v1/participants", operation_id = "list-participants", responses(
     (status = 200, body = Listed<Participant>, description = "All of them, at most two seconds old."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 pub async fn participants(State(desk): State<Desk>) -> Result<Json<Page<Participant>>, Problem> {
+    let items = all(&desk).await?;
+    Ok(Json(Page { items, next: None }))
+}
+
+/// Those of these names.
+pub(super) async fn some(desk: &Desk, names: &[&str]) -> Result<Vec<Participant>, Problem> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut some = all(desk).await?;
+    some.retain(|it| names.contains(&it.name.as_str()));
+    Ok(some)
+}
+
+async fn all(desk: &Desk) -> Result<Vec<Participant>, Problem> {
     let mut recent = desk.participants.recent.lock().await;
     if let Some((at, items)) = recent.as_ref()
         && at.elapsed() < FRESH
     {
-        return Ok(Json(Page { items: items.clone(), next: None }));
+        return Ok(items.clone());
     }
-    let items = look(&desk).await?;
+    let items = look(desk).await?;
     *recent = Some((Instant::now(), items.clone()));
-    Ok(Json(Page { items, next: None }))
+    Ok(items)
 }
 
 async fn look(desk: &Desk) -> Result<Vec<Participant>, Problem> {
@@ -137,7 +153,10 @@ async fn look(desk: &Desk) -> Result<Vec<Participant>, Problem> {
     let names: BTreeSet<&str> =
         plans.flat_map(|plan| plan.steps().map(|(_, step)| step.action.participant())).collect();
     let queues: Vec<String> = names.iter().flat_map(|name| queues(name)).collect();
-    let surveyed = timeout(SURVEY_LIMIT, survey(&desk.participants.amqp, &queues)).await;
+    let surveying = timeout(SURVEY_LIMIT, survey(&desk.participants.amqp, &queues));
+    let told = names.iter().map(|name| desk.participants.told(name));
+    // At once, so that the slowest of them is what it takes.
+    let (surveyed, told) = future::join(surveying, future::join_all(told)).await;
     let depths = match surveyed {
         Ok(Ok(depths)) => depths,
         Ok(Err(error)) => {
@@ -158,15 +177,10 @@ async fn look(desk: &Desk) -> Result<Vec<Participant>, Problem> {
     .into_iter()
     .collect();
     let mut found = Vec::with_capacity(names.len());
-    for (name, depths) in names.into_iter().zip(depths.chunks(QUEUES)) {
-        let url = desk.participants.urls.get(name);
-        let breakers = match url {
-            Some(url) => desk.participants.breakers(url).await,
-            None => None,
-        };
-        let reachable = url.map(|_| breakers.is_some());
+    for ((name, depths), told) in names.into_iter().zip(depths.chunks(QUEUES)).zip(told) {
+        let reachable = told.as_ref().map(Option::is_some);
         let open = open.get(name).copied().unwrap_or_default();
-        found.push(participant(name, depths, open, breakers, reachable));
+        found.push(participant(name, depths, open, told.flatten(), reachable));
     }
     Ok(found)
 }

@@ -51,9 +51,6 @@ pub struct Started {
 /// Starts a saga.
 #[utoipa::path(post, path = "/api/v1/sagas", operation_id = "start-saga", request_body = Start, responses(
     (status = 202, body = Started, description = "It is stored, and begins."),
-    (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
-    (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
 ))]
 pub async fn start(
     State(desk): State<Desk>,
@@ -166,11 +163,8 @@ macro_rules! verb {
             responses(
                 (status = 200, body = Rehearsal, description = "A dry run: what it would do."),
                 (status = 202, body = Accepted, description = "It is stored, and has its effect."),
-                (status = 400, body = ProblemBody, content_type = "application/problem+json", description = "The body is no JSON."),
                 (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such saga."),
                 (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "Not as the saga stands: why, and which verbs are legal."),
-                (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "A field is not acceptable."),
-                (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
             ))]
         pub async fn $name(
             State(desk): State<Desk>,

@@ -108,7 +108,6 @@ struct Compensation {
     responses(
         (status = 200, body = View, description = "The saga."),
         (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "There is no such saga."),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now."),
     ))]
 pub async fn saga(
     State(desk): State<Desk>,

@@ -130,6 +130,7 @@ fn waits(letter: &About, saga: &Standing) -> bool {
 mod tests {
     use super::*;
     use crate::stored::{UnderWay, Word};
+    use saga_core::Patience;
     use serde_json::json;
 
     fn under_way(flight: Word) -> UnderWay {
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn refused(letter: &About, saga: Option<&Standing>) -> String {
-        refusal(&sagas::catalogue(None, None), letter, saga).unwrap_or_default()
+        refusal(&sagas::catalogue(Patience::default()), letter, saga).unwrap_or_default()
     }
 
     #[test]

@@ -11,12 +11,16 @@ async fn until(answer: &mut reqwest::Response, fits: impl Fn(&Value) -> bool) ->
     tokio::time::timeout(PATIENCE, async {
         while let Some(chunk) = answer.chunk().await? {
             text.push_str(&String::from_utf8_lossy(&chunk));
+            // What is not a whole line yet stays.
+            let whole = text.rfind('\n').map_or(0, |end| end + 1);
+            let rest = text.split_off(whole);
             for line in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
-                let Ok(data) = serde_json::from_str::<Value>(line) else { continue };
+                let data = serde_json::from_str::<Value>(line)?;
                 if fits(&data) {
                     return Ok(data);
                 }
             }
+            text = rest;
         }
         anyhow::bail!("the stream has ended: {text}")
     })
@@ -35,6 +39,31 @@ async fn whoever_listens_is_told_of_every_saga_that_moves_whoever_moved_it() -> 
     until(&mut all, is_it).await?;
     instance.done(&open).await?;
     until(&mut all, |item| is_it(item) && item["step"] == "reserve-stock").await?;
+    // Who comes later is told of what is open, too.
+    let mut late = instance.client.get(format!("{}/api/v1/events", instance.url)).send().await?;
+    until(&mut late, |item| is_it(item) && item["step"] == "reserve-stock").await?;
+    drop((all, late));
+    instance.stop().await
+}
+
+#[tokio::test]
+async fn the_oldest_of_very_many_open_sagas_is_told_of_when_it_moves() -> Result<()> {
+    let instance = Instance::start().await?;
+    let open = instance.begin("cust_1").await?;
+    let mut all = instance.client.get(format!("{}/api/v1/events", instance.url)).send().await?;
+    sqlx::query(
+        "INSERT INTO saga (id, definition, version, state, steps, data, revision, wake_at, look_at,
+                           created_at, updated_at)
+         SELECT gen_random_uuid(), definition, version, state, steps, data, revision,
+                now() + interval '1 d', now() + interval '1 d', now(), now()
+           FROM saga, generate_series(1, 3000)",
+    )
+    .execute(&instance.engine.pool)
+    .await?;
+    until(&mut all, |item| item["saga_id"] != json!(open.saga)).await?;
+    instance.done(&open).await?;
+    until(&mut all, |item| item["saga_id"] == json!(open.saga) && item["step"] == "reserve-stock")
+        .await?;
     drop(all);
     instance.stop().await
 }

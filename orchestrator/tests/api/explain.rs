@@ -21,6 +21,12 @@ async fn an_explanation_says_what_is_waited_for_what_comes_next_and_what_to_pres
     assert_eq!(asked["next"][0]["text"], next);
     assert_eq!(choice(&asked, "skip")["legal"], false);
     assert_eq!(choice(&asked, "retry")["legal"], true);
+    let waited_for = asked["participants"].as_array().map(Vec::as_slice);
+    let [payment] = waited_for.unwrap_or_default() else { panic!("{asked}") };
+    assert_eq!(
+        (&payment["name"], &payment["dead_letters"]["open"]),
+        (&json!("payment"), &json!(0))
+    );
 
     instance.silence(saga).await?;
     let parked = instance.get(&path).await?;
@@ -37,5 +43,10 @@ async fn an_explanation_says_what_is_waited_for_what_comes_next_and_what_to_pres
         json!({ "verb": "force-compensate", "legal": true, "text": "sends shipping.cancel (attempt 1)" })
     );
     assert_eq!(choice(&parked, "cancel")["legal"], false);
+
+    let undone = instance.verb(saga, "force-compensate", json!({})).await?;
+    assert_eq!(undone.status, 202);
+    let back = instance.get(&path).await?;
+    assert_eq!(back["participants"][0]["name"], "shipping", "whom it waits for now");
     instance.stop().await
 }

@@ -6,11 +6,13 @@ use messaging::{Amqp, Publisher};
 use orchestrator::{
     MIGRATOR,
     api::{self, Desk, participants::Participants},
+    dead_letters::{Office, Settings},
     engine::{Engine, Occurrence},
     sending::Sender,
 };
 use reqwest::{Client, Method};
 use runtime::{config::Redacted, health::Health, http, shutdown::Shutdown};
+use saga_core::Patience;
 use serde_json::{Value, json};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use testkit::{PATIENCE, ScratchDb, ScratchVhost, eventually};
@@ -40,16 +42,18 @@ impl Instance {
     pub async fn start() -> Result<Self> {
         let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
         let vhost = ScratchVhost::create().await?;
-        let catalogue = sagas::catalogue(Some(Duration::from_millis(1)), Some(2));
+        let catalogue = sagas::catalogue(Patience::of(Duration::from_millis(1), 2));
         let engine = Engine { pool: database.pool().clone(), catalogue: Arc::new(catalogue) };
         let shutdown = Shutdown::manual();
         let health = Health::new();
         let url: Redacted = vhost.url().parse().map_err(anyhow::Error::msg)?;
         let amqp = Amqp::new(url, "orchestrator")?;
         let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
-        let sender = Sender { publisher, shutdown: shutdown.clone() };
+        let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
         let participants = Participants::new(amqp, "")?;
-        let router = api::router(Desk::new(engine.clone(), sender, participants));
+        let settings = Settings { owners: Vec::new(), patience: PATIENCE };
+        let office = Office::new(&settings, engine.clone(), publisher, shutdown.clone());
+        let router = api::router(Desk::new(engine.clone(), sender, participants), office);
         let listener = http::listen(Ipv4Addr::LOCALHOST.into(), 0).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let limits = http::Limits { drain: Duration::from_secs(1), ..http::Limits::default() };

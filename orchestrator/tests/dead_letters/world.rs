@@ -12,6 +12,7 @@ use orchestrator::{
     engine::{Engine, Occurrence},
 };
 use runtime::{config::Redacted, health::Health, shutdown::Shutdown};
+use saga_core::Patience;
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -63,7 +64,7 @@ impl World {
     pub async fn new() -> Result<World> {
         let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
         let vhost = ScratchVhost::with_logins().await?;
-        let catalogue = Arc::new(sagas::catalogue(None, None));
+        let catalogue = Arc::new(sagas::catalogue(Patience::default()));
         let engine = Engine { pool: database.pool().clone(), catalogue };
         let admin = Amqp::new(Redacted::new(vhost.url()), "test")?;
         let shutdown = Shutdown::manual();

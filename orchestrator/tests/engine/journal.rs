@@ -8,6 +8,7 @@ use orchestrator::{
     operator::{Ask, Wanted},
     replay,
 };
+use saga_core::Patience;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use testkit::ScratchDb;
@@ -30,7 +31,7 @@ pub async fn patient(timeout: Option<Duration>) -> Result<Journal> {
 }
 
 pub fn engine(database: &ScratchDb, timeout: Option<Duration>, attempts: Option<u8>) -> Engine {
-    let catalogue = Arc::new(sagas::catalogue(timeout, attempts));
+    let catalogue = Arc::new(sagas::catalogue(Patience { timeout, attempts, deadline: None }));
     Engine { pool: database.pool().clone(), catalogue }
 }
 

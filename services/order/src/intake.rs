@@ -90,22 +90,17 @@ async fn intend_opening(sql: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
 
 /// The saga's start, and the event that tells of the order.
 fn messages(id: Uuid, order: &Accepted) -> Result<[Outgoing; 2], serde_json::Error> {
-    let traceparent = trace::current().map(|context| context.to_string());
     let mut created = EventEnvelope::of(SagaId(id), &order.created(id))?;
-    created.traceparent.clone_from(&traceparent);
-    Ok([start(id, &order.start(), traceparent)?, Outgoing::event(&created)])
+    created.traceparent = trace::current().map(|context| context.to_string());
+    Ok([start(id, &order.start())?, Outgoing::event(&created)])
 }
 
-/// The message that starts the order's saga: the same one each time, but for its trace.
-pub(crate) fn start(
-    id: Uuid,
-    input: &PlaceOrderInput,
-    traceparent: Option<String>,
-) -> Result<Outgoing, serde_json::Error> {
+/// The message that starts the order's saga: the same one each time.
+pub(crate) fn start(id: Uuid, input: &PlaceOrderInput) -> Result<Outgoing, serde_json::Error> {
     Ok(Outgoing::start(&StartEnvelope {
         saga: SagaId(id),
         definition: DEFINITION.to_owned(),
-        traceparent,
+        traceparent: trace::current().map(|context| context.to_string()),
         body: serde_json::to_vec(input)?,
     }))
 }

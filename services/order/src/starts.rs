@@ -94,7 +94,7 @@ pub async fn send_again(pool: &PgPool, patience: Duration) -> Result<usize, Erro
     .fetch_all(&mut *tx)
     .await?;
     for order in &overdue {
-        outbox::put(&mut tx, &intake::start(order.order_id, &order.start(), None)?).await?;
+        outbox::put(&mut tx, &intake::start(order.order_id, &order.start())?).await?;
     }
     tx.commit().await?;
     Ok(overdue.len())

@@ -21,6 +21,10 @@ fn trace() -> Option<String> {
     Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())
 }
 
+fn line() -> Value {
+    json!({ "product_id": "prod_001", "quantity": 2 })
+}
+
 fn command() -> CommandEnvelope {
     CommandEnvelope {
         saga: saga(),
@@ -31,7 +35,7 @@ fn command() -> CommandEnvelope {
         kind: "inventory.reserve-stock".to_owned(),
         deadline: OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(1_772_368_230_250),
         traceparent: trace(),
-        body: br#"{"lines":[{"product_id":"prod_001","quantity":2}],"order":"x"}"#.to_vec(),
+        body: format!(r#"{{"lines":[{}],"order":"{}"}}"#, line(), saga()).into_bytes(),
     }
 }
 
@@ -126,7 +130,13 @@ fn a_pack_is_sent_as_documented_and_its_commands_are_read_back_the_same() {
 fn replies_are_sent_as_documented_and_read_back_the_same() {
     let replies = [
         ("reply-done", reply(Outcome::Done, b"null")),
-        ("reply-refused", reply(Outcome::Refused, br#"{"reason":"out-of-stock"}"#)),
+        (
+            "reply-refused",
+            reply(
+                Outcome::Refused,
+                br#"{"reason":"out-of-stock","product_id":"prod_001","wanted":2,"free":1}"#,
+            ),
+        ),
         ("reply-faulted", reply(Outcome::Faulted, br#"{"error":"the database is away"}"#)),
     ];
     for (name, reply) in replies {
@@ -143,7 +153,15 @@ fn a_start_is_sent_as_documented_and_read_back_the_same() {
         saga: saga(),
         definition: "place-order".to_owned(),
         traceparent: None,
-        body: br#"{"customer_id":"cust_123"}"#.to_vec(),
+        body: json!({
+            "customer_id": "cust_123",
+            "lines": [line()],
+            "total": { "amount": 2580, "currency": "EUR" },
+            "payment_method": "card_ok",
+            "ship_to": { "country": "DE" },
+        })
+        .to_string()
+        .into_bytes(),
     };
     let message = Outgoing::start(&start);
     compare("start", &picture(&message, "order", "order"));
@@ -158,7 +176,12 @@ fn an_event_is_sent_as_documented_and_read_back_the_same() {
         saga: saga(),
         kind: "order.confirmed".to_owned(),
         traceparent: trace(),
-        body: json!({ "customer_id": "cust_123", "order": saga() }),
+        body: json!({
+            "customer_id": "cust_123",
+            "lines": [line()],
+            "order": saga(),
+            "total": { "amount": 2580, "currency": "EUR" },
+        }),
     };
     let message = Outgoing::event(&event);
     compare("event", &picture(&message, "order", "order"));

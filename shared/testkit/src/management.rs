@@ -61,7 +61,7 @@ impl Management {
         serde_json::from_str(&body).context("the management API did not answer with JSON")
     }
 
-    async fn send(&self, method: Method, path: &str, body: Value) -> Result<String> {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> Result<String> {
         let url = self.base.join(&format!("api/{path}"))?;
         let mut request = self.client.request(method, url);
         if !body.is_null() {

@@ -1,7 +1,7 @@
 use crate::{Instances, cleanup, logins, management::Management};
-use anyhow::{Context, Result};
-use reqwest::Url;
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A RabbitMQ virtual host for one test, deleted with all that is in it when dropped.
@@ -52,6 +52,39 @@ impl ScratchVhost {
     /// As another login.
     pub(crate) fn url_as(&self, login: &str, password: &str) -> Result<Url> {
         login_as(&self.url, login, password)
+    }
+
+    /// Sends a message as nobody of ours would.
+    pub async fn publish(&self, exchange: &str, key: &str, payload: &str) -> Result<()> {
+        let message = json!({
+            "properties": {},
+            "routing_key": key,
+            "payload": payload,
+            "payload_encoding": "string",
+        });
+        let path = format!("exchanges/{}/{exchange}/publish", self.name);
+        let routed = self.management.send(Method::POST, &path, message).await?;
+        ensure!(routed.contains("true"), "{exchange} knows no queue for {key}: {routed}");
+        Ok(())
+    }
+
+    /// A queue that gets a copy of what goes through these exchanges under these keys.
+    pub async fn tap(&self, queue: &str, bindings: &[(&str, &str)]) -> Result<()> {
+        let path = format!("queues/{}/{queue}", self.name);
+        self.management.send(Method::PUT, &path, json!({ "durable": true })).await?;
+        for (exchange, key) in bindings {
+            let path = format!("bindings/{}/e/{exchange}/q/{queue}", self.name);
+            self.management.send(Method::POST, &path, json!({ "routing_key": key })).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes up to so many messages out of a queue, as the management API shows them.
+    pub async fn take(&self, queue: &str, most: usize) -> Result<Vec<Value>> {
+        let path = format!("queues/{}/{queue}/get", self.name);
+        let how = json!({ "count": most, "ackmode": "ack_requeue_false", "encoding": "auto" });
+        let taken = self.management.send(Method::POST, &path, how).await?;
+        serde_json::from_str(&taken).context("the management API gave no list of messages")
     }
 
     /// What the management API says of a queue. Counts lag by up to five seconds.

@@ -30,7 +30,7 @@ pub mod verify;
 
 /// The rows of the order saga.
 pub fn order_saga() -> Vec<row::Row> {
-    let catalogue = sagas::catalogue(None, None);
+    let catalogue = sagas::catalogue(saga_core::Patience::default());
     let definition = catalogue.newest("place-order");
     definition.map(|definition| row::rows(definition.plan())).unwrap_or_default()
 }

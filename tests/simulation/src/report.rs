@@ -7,7 +7,7 @@ use crate::{
     trip::Trip,
     world::World,
 };
-use saga_core::{Catalogue, Phase};
+use saga_core::{Catalogue, Patience, Phase};
 use std::{collections::HashSet, fmt, time::Duration};
 
 /// Whether the story is kept; it costs time.
@@ -27,11 +27,11 @@ pub struct Simulation {
 
 impl Default for Simulation {
     fn default() -> Self {
-        let (timeout, attempts) = (Some(Duration::from_secs(4)), Some(2));
-        let hasty_trip = Trip::definition().with_patience(timeout, attempts);
+        let hasty = Patience::of(Duration::from_secs(4), 2);
+        let hasty_trip = Trip::definition().with_patience(hasty);
         Simulation {
-            patient: sagas::catalogue(None, None).with(Trip::definition()),
-            hasty: sagas::catalogue(timeout, attempts).with(hasty_trip),
+            patient: sagas::catalogue(Patience::default()).with(Trip::definition()),
+            hasty: sagas::catalogue(hasty).with(hasty_trip),
             sabotage: None,
         }
     }

@@ -13,6 +13,7 @@ use orchestrator::{
 use saga_core::{Budgets, Catalogue, StepState};
 use serde_json::Value;
 use sqlx::{FromRow, types::Json};
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -240,11 +241,22 @@ impl Journalled {
         }
     }
 
-    /// Whether an operator has taken it upon them that something is done, or is not: then the
-    /// participants may say otherwise.
-    pub fn is_vouched_for(&self) -> bool {
-        let words = ["skip-requested", "force-compensate-requested"];
-        self.lines.iter().any(|line| words.contains(&line.word.as_str()))
+    /// The steps of which an operator has taken it upon them that they are done, or are not: there
+    /// the participants may say otherwise.
+    pub fn vouched_for(&self) -> BTreeSet<String> {
+        let pivot = || match &self.stored {
+            Stored::Sound(record) => {
+                let plan = record.definition.plan();
+                Some(plan.step(plan.pivot()).name.to_owned())
+            }
+            _ => None,
+        };
+        let step = |line: &Entry| match line.word.as_str() {
+            "skip-requested" => line.of_step.clone(),
+            "force-compensate-requested" => pivot(),
+            _ => None,
+        };
+        self.lines.iter().filter_map(step).collect()
     }
 
     /// `None` for a word that is none of the four.

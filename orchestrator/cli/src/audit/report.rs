@@ -1,12 +1,12 @@
 //! What an audit says, for people and for programs.
 
 use super::{
-    history,
     invariant::Violation,
     letters::{Depth, Letter},
     orders::HAS_ITS_SAGA,
     registry,
     sources::Sources,
+    vouching::{self, Vouched},
     walk::Look,
 };
 use messaging::STARTS_QUEUE;
@@ -32,12 +32,12 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Violations beyond those listed.
     pub more: usize,
-    /// What would be violations, of sagas for which an operator has vouched: by a skip, or by a
+    /// What would be violations, of steps for which an operator has vouched: by a skip, or by a
     /// forced compensation. They are true of the books and accepted by a person, whom the
     /// orchestrator's audit trail names.
     pub vouched_for: Vec<Violation>,
     #[serde(skip)]
-    vouched: BTreeSet<Uuid>,
+    vouched: Vouched,
     /// What could not be looked at, and so is neither whole nor broken.
     pub not_audited: Vec<NotAudited>,
     /// Dead letters, with the sagas that they belong to.
@@ -115,15 +115,10 @@ impl Report {
         });
     }
 
-    /// A person's word does not excuse the journal itself: its history must be legal all the same.
     fn excuse_what_is_vouched_for(&mut self) {
-        let of_the_journal = |it: &Violation| {
-            history::OF_A_SAGA.iter().any(|invariant| invariant.name == it.invariant)
-        };
-        let is_vouched = |it: &Violation| it.saga.is_some_and(|saga| self.vouched.contains(&saga));
         let violations = std::mem::take(&mut self.violations);
         (self.vouched_for, self.violations) =
-            violations.into_iter().partition(|it| is_vouched(it) && !of_the_journal(it));
+            violations.into_iter().partition(|it| vouching::excuses(&self.vouched, it));
     }
 
     /// For people; with colours on a terminal.
@@ -235,9 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn what_an_operator_vouched_for_is_listed_and_no_violation_but_a_history_is_never_excused() {
+    fn what_an_operator_vouched_for_is_listed_and_no_violation() {
         let saga = Uuid::from_u128(1);
-        let mut look = Look { vouched: BTreeSet::from([saga]), ..Look::default() };
+        let steps = BTreeSet::from(["capture-payment".to_owned()]);
+        let mut look = Look { vouched: Vouched::from([(saga, steps)]), ..Look::default() };
         let mut report = Report::of(&Sources::none().unwrap(), &mut look);
         let of = |invariant, saga| Violation {
             invariant,

@@ -11,8 +11,10 @@ use super::{
     settling::{Candidates, Violations},
     sources::Sources,
     stock,
+    vouching::Vouched,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use saga_core::Patience;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -27,15 +29,15 @@ pub(crate) struct Look {
     pub orders: u64,
     /// Sagas of definitions that this build does not have, by definition.
     pub foreign: BTreeMap<String, u64>,
-    /// Sagas of which an operator has vouched for something.
-    pub vouched: BTreeSet<Uuid>,
+    pub vouched: Vouched,
     pub letters: Vec<Letter>,
     pub depths: Vec<Depth>,
 }
 
 /// Every id, page after page.
 pub(crate) async fn everything(sources: &Sources, options: &Options) -> Result<Look, Error> {
-    let catalogue = sagas::catalogue(None, options.attempts);
+    let catalogue =
+        sagas::catalogue(Patience { attempts: options.attempts, ..Patience::default() });
     let since = options.since.map(|ago| OffsetDateTime::now_utc() - ago);
     let mut books = Books::open(sources, &catalogue, since).await?;
     let mut look = Look::default();
@@ -59,7 +61,8 @@ pub(crate) async fn again(
     options: &Options,
     candidates: &Candidates,
 ) -> Result<Look, Error> {
-    let catalogue = sagas::catalogue(None, options.attempts);
+    let catalogue =
+        sagas::catalogue(Patience { attempts: options.attempts, ..Patience::default() });
     let mut books = Books::open(sources, &catalogue, None).await?;
     let mut look = Look::default();
     for id in candidates.sagas() {
@@ -80,8 +83,9 @@ impl Look {
                 let name = format!("{} v{}", saga.definition, saga.version);
                 *self.foreign.entry(name).or_default() += 1;
             }
-            if dossier.saga.as_ref().is_some_and(Journalled::is_vouched_for) {
-                self.vouched.insert(*id);
+            let vouched = dossier.saga.as_ref().map(Journalled::vouched_for).unwrap_or_default();
+            if !vouched.is_empty() {
+                self.vouched.insert(*id, vouched);
             }
             self.violations.add(registry::of_a_saga(*id, dossier, sources));
         }

@@ -4,6 +4,7 @@ use crate::{
     answer::{list, text, word},
     everywhere::{Everywhere, Exit},
     moment::relative,
+    participants,
     table::{Column, Table, wrapped},
     terminal::{Colour, Paint, width},
 };
@@ -33,12 +34,10 @@ fn explained(told: &Value, width: usize, paint: Paint) -> String {
         let when = if next["at"].is_null() { String::new() } else { relative(&next["at"]) + ": " };
         wrapped(&(when + &text(&next["text"])), width, 2)
     });
-    part(&mut page, paint, "Participants", list(&told["participants"]), |one| {
-        let ready = &one["commands"]["ready"];
-        let consumers = &one["commands"]["consumers"];
-        let name = text(&one["name"]);
-        wrapped(&format!("{name}: {consumers} consumers, {ready} commands ready"), width, 2)
-    });
+    let waited_for = list(&told["participants"]);
+    if !waited_for.is_empty() {
+        page += &format!("\n{}", participants::table(waited_for).fit(width, paint));
+    }
     part(&mut page, paint, "Dead letters", list(&told["dead_letters"]), |letter| {
         let (id, reason) = (text(&letter["id"]), text(&letter["reason"]));
         format!("  {id}  {reason}\n") + &wrapped(&text(&letter["text"]), width, 4)
@@ -101,7 +100,10 @@ mod tests {
                         "for": "operator", "since": null, "until": null,
                         "text": "Its attempts are spent." }],
             "next": [], "dead_letters": [],
-            "participants": [{ "name": "payment", "commands": { "ready": 3, "consumers": 0 } }],
+            "participants": [{ "name": "payment", "commands": { "ready": 3, "consumers": 0 },
+                               "retries": [], "dead_letters": { "queued": 0, "open": 1 },
+                               "reachable": true,
+                               "breakers": [{ "name": "gateway", "state": "open" }] }],
             "verbs": [{ "verb": "cancel", "legal": false, "text": "past the pivot" },
                       { "verb": "resume", "legal": true, "text": "asks payment again" }],
         });
