@@ -40,6 +40,9 @@ pub fn is_on() -> bool {
 
 /// By the environment; called by [`crate::telemetry::init`].
 pub(crate) fn init(service: &'static str) {
+    if is_on() {
+        return;
+    }
     let settings = match Settings::from_env() {
         Ok(Some(settings)) => settings,
         Ok(None) => return,

@@ -9,12 +9,10 @@ use anyhow::{Context as _, Result, ensure};
 use collector::{Collector, Span};
 use contracts::SagaId;
 use serde_json::json;
-use std::time::Duration;
 use testkit::{PATIENCE, Stack, With, eventually};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const OFTEN: With = With::EnvOfAll("OTEL_BSP_SCHEDULE_DELAY", "50");
-const DEATH: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn an_order_is_one_trace_from_its_request_to_the_last_notification() -> Result<()> {
@@ -43,14 +41,16 @@ async fn a_declined_order_is_one_trace_with_all_that_is_undone() -> Result<()> {
 #[tokio::test]
 async fn a_further_attempt_is_in_the_same_trace_and_linked_to_the_one_before() -> Result<()> {
     let collector = Collector::start().await?;
+    let armed = Armed::new("worker.received inventory.reserve-stock * lose")?;
     let options = [
         OFTEN,
         With::EnvOfAll(ENDPOINT, collector.url),
-        With::Env("inventory", "FAILPOINTS", "worker.received:inventory.reserve-stock=lose"),
-        With::Env("orchestrator", "SAGA_STEP_TIMEOUT", "2"),
+        With::Env("inventory", "FAILPOINTS_FILE", armed.file),
+        With::Env("orchestrator", "SAGA_STEP_TIMEOUT", "5"),
     ];
     on_stack(&options, async |stack| {
         let id = stack.order_paid_with("card_ok", 1).await?;
+        armed.disarm_once_it_acted().await?;
         stack.wait_saga(id, "completed").await?;
         expect(&collector, id, "asked-again").await.map(drop)
     })
@@ -63,18 +63,20 @@ async fn an_orchestrator_that_is_killed_in_between_goes_on_in_the_same_trace() -
     let options = [
         OFTEN,
         With::EnvOfAll(ENDPOINT, collector.url),
-        With::Env(
-            "orchestrator",
-            "FAILPOINTS",
-            "orchestrator.after-confirm:payment.authorise=hang",
-        ),
+        // Stored, and the next command not sent: so the saga stands still.
+        With::Env("orchestrator", "FAILPOINTS", "orchestrator.after-commit:payment.authorise=hang"),
     ];
     on_stack(&options, async |stack| {
         let id = stack.order_paid_with("card_ok", 1).await?;
-        eventually(PATIENCE, "the next command to be sent and exported", async || {
+        eventually(PATIENCE, "the last command and its answer to be exported", async || {
             let spans = collector.trace_of(id)?;
-            let sent = spans.iter().any(|span| span.name == "send shipping.commands");
-            ensure!(sent, "{} spans", spans.len());
+            let sent = |name: &str| {
+                spans.iter().any(|span| {
+                    span.name == name && span.attribute("saga.step") == "authorise-payment"
+                })
+            };
+            let both = sent("send payment.commands") && sent("send orchestrator.replies");
+            ensure!(both, "{} spans", spans.len());
             Ok(())
         })
         .await?;
@@ -91,27 +93,43 @@ async fn an_orchestrator_that_is_killed_in_between_goes_on_in_the_same_trace() -
 #[tokio::test]
 async fn a_dead_letter_and_its_replay_are_in_the_trace_of_the_order() -> Result<()> {
     let collector = Collector::start().await?;
+    let armed = Armed::new("worker.handle order.confirm * fault")?;
     let options = [
         OFTEN,
         With::EnvOfAll(ENDPOINT, collector.url),
-        With::Env("order", "FAILPOINTS", "worker.handle:order.confirm=fault"),
+        With::Env("order", "FAILPOINTS_FILE", armed.file),
         With::Env("orchestrator", "SAGA_STEP_ATTEMPTS", "1"),
     ];
     on_stack(&options, async |stack| {
         let id = stack.order_paid_with("card_ok", 1).await?;
         let letter = eventually(PATIENCE, "the dead letter to be collected", async || {
             let letters = stack.list("orchestrator", "/api/v1/dead-letters").await?;
-            let letter = letters.first().and_then(|letter| letter["id"].as_str());
+            let letter = letters.first().and_then(|letter| letter["dead_letter_id"].as_str());
             let parked = !stack.saga(id).await?["parked"].is_null();
             Ok(letter.filter(|_| parked).context("not there yet")?.to_owned())
         })
         .await?;
+        armed.disarm_once_it_acted().await?;
         let path = format!("/api/v1/dead-letters/{letter}/replay");
         let request = stack.request(reqwest::Method::POST, "orchestrator", &path)?;
         let answer = request.json(&json!({ "reason": "mended" })).send().await?;
         ensure!(answer.status().is_success(), "{}", answer.text().await?);
         stack.wait_saga(id, "completed").await?;
-        expect(&collector, id, "replayed").await.map(drop)
+        let tree = complete(&collector, id).await?;
+        let lines: Vec<_> = tree.lines().map(str::trim_start).collect();
+        let at = |start: &str| {
+            let found = lines.iter().position(|line| line.starts_with(start));
+            found.with_context(|| format!("no {start} in\n{tree}"))
+        };
+        let letter = at("send order.dead-letters (order producer) [confirm-order action 1]")?;
+        let replay = lines[letter..].iter().position(|line| {
+            line.starts_with("send order.commands (orchestrator producer) [confirm-order action 1]")
+        });
+        ensure!(replay.is_some(), "no replay below the letter:\n{tree}");
+        at("process order.dead-letters (orchestrator consumer) [confirm-order action 1]")?;
+        at("process order.commands (order consumer) [confirm-order action 1] !fault")?;
+        at("process order.commands (order consumer) [confirm-order action 1] done ~ send order.commands")?;
+        Ok(())
     })
     .await
 }
@@ -173,6 +191,36 @@ async fn a_collector_that_is_away_or_never_answers_holds_nobody_up() -> Result<(
         Ok(())
     })
     .await
+}
+
+/// A failpoint that is armed until it has acted.
+struct Armed {
+    file: &'static str,
+}
+
+impl Armed {
+    fn new(what: &str) -> Result<Armed> {
+        let file = std::env::temp_dir().join(format!("failpoints-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&file, format!("1 {what}\n"))?;
+        // Options of a stack are made for constants.
+        Ok(Armed { file: Box::leak(file.to_string_lossy().into_owned().into_boxed_str()) })
+    }
+
+    async fn disarm_once_it_acted(&self) -> Result<()> {
+        eventually(PATIENCE, "the failpoint to act", async || {
+            Ok(std::fs::metadata(format!("{}.1", self.file)).map(drop)?)
+        })
+        .await?;
+        Ok(std::fs::write(self.file, "")?)
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        for file in [self.file.to_owned(), format!("{}.1", self.file)] {
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
 
 /// Until the trace is as the file of that name says.
