@@ -45,7 +45,7 @@ pub async fn all_answer(prometheus: &Prometheus) -> Result<()> {
     }
     ensure!(asked > 0, "no query was found");
     ensure!(wrong.is_empty(), "{} of {asked} queries:\n{}", wrong.len(), wrong.join("\n"));
-    println!("{asked} queries of the dashboards are answered");
+    eprintln!("{asked} queries of the dashboards are answered");
     Ok(())
 }
 

@@ -102,7 +102,7 @@ impl Prometheus {
                 Ok(())
             })
             .await?;
-            println!(
+            eprintln!(
                 "{:6.1} s after its fault began {alert} has fired",
                 began.elapsed().as_secs_f64()
             );
@@ -119,7 +119,7 @@ impl Prometheus {
                 Ok(())
             })
             .await?;
-            println!("{alert} is clear");
+            eprintln!("{alert} is clear");
         }
         Ok(())
     }

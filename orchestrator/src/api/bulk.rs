@@ -95,8 +95,8 @@ pub async fn bulk(
         limit @ 1..=MOST => i64::from(limit),
         _ => return Err(Problem::field("limit", format!("is 1 to {MOST}"))),
     };
-    let why = Why::new(bulk.reason.clone(), bulk.by.clone(), bulk.dry_run);
-    let (reason, by, dry_run) = why.checked()?;
+    let (reason, by, dry_run) =
+        Why::new(bulk.reason.clone(), bulk.by.clone(), bulk.dry_run).checked()?;
     let filter = bulk.filter.clone().checked("filter.")?;
     if filter.is_empty() {
         return Err(Problem::field("filter", "is not empty: it would mean every saga"));

@@ -36,6 +36,9 @@ pub(crate) struct Packing {
     refused: Mutex<HashMap<String, Instant>>,
 }
 
+/// A message's place in its send, and the message as part of a pack.
+type Encoded = (usize, Vec<u8>);
+
 /// One message on the wire.
 pub(crate) struct Parcel<'a> {
     pub(crate) message: Cow<'a, Outgoing>,
@@ -61,7 +64,7 @@ impl Packing {
     /// Everything in as few messages as may be; those for one queue stay in their order.
     pub(crate) fn parcels<'a>(&self, messages: &[&'a Outgoing]) -> Vec<Parcel<'a>> {
         let mut parcels = Vec::new();
-        let mut groups: BTreeMap<(&str, &str), Vec<(usize, Vec<u8>)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(&str, &str), Vec<Encoded>> = BTreeMap::new();
         for (index, &message) in messages.iter().enumerate() {
             match self.member(message) {
                 Some(member) if messages.len() >= FEWEST => {
@@ -171,7 +174,7 @@ struct Taken {
 }
 
 /// In their order, of at most so many each and [`MOST_BYTES`] together.
-fn chunks(group: Vec<(usize, Vec<u8>)>, most: usize) -> Vec<Vec<(usize, Vec<u8>)>> {
+fn chunks(group: Vec<Encoded>, most: usize) -> Vec<Vec<Encoded>> {
     let mut chunks: Vec<Vec<_>> = Vec::new();
     let mut bytes = 0;
     for (index, member) in group {
@@ -188,7 +191,7 @@ fn chunks(group: Vec<(usize, Vec<u8>)>, most: usize) -> Vec<Vec<(usize, Vec<u8>)
 }
 
 /// A line for each, for whoever looks at it in the management UI.
-fn pack<'a>(messages: &[&'a Outgoing], chunk: Vec<(usize, Vec<u8>)>) -> Parcel<'a> {
+fn pack<'a>(messages: &[&'a Outgoing], chunk: Vec<Encoded>) -> Parcel<'a> {
     let members: Vec<usize> = chunk.iter().map(|(index, _)| *index).collect();
     let first = messages[members[0]];
     let mut body = b"[\n".to_vec();

@@ -18,8 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const ROWS: [&str; 7] =
-    ["broker", "database", "saga", "alone", "undone", "orders", "declined"];
+const ROWS: [&str; 7] = ["broker", "database", "saga", "alone", "undone", "orders", "declined"];
 /// Rows that take too long to be part of the whole, each with its number: `outage=60`.
 const LONG: [(&str, usize); 3] =
     [("outage", 20 /* s */), ("growth", 5_000_000 /* ended sagas */), ("soak", 500_000)];

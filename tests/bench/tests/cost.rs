@@ -51,7 +51,7 @@ async fn a_saga_costs_no_more_messages_statements_commits_and_log_than_it_did() 
 }
 
 fn compare(what: &str, found: &Cost, known: &Cost) -> Result<()> {
-    println!("{what}: {found:.1?}");
+    eprintln!("{what}: {found:.1?}");
     for (kind, found, known) in [
         ("messages", found.messages, known.messages),
         ("statements", found.statements, known.statements),

@@ -85,6 +85,6 @@ mod tests {
         let order = sagas::catalogue(saga_core::Patience::default());
         let order = order.newest("place-order").unwrap();
         let is_step = |name: &&str| order.plan().index(name).is_some();
-        assert!(OF_STEPS.iter().all(|(_, steps)| steps.iter().all(|name| is_step(name))));
+        assert!(OF_STEPS.iter().all(|(_, steps)| steps.iter().all(is_step)));
     }
 }
