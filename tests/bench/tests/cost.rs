@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Enough that statements made for no saga in particular, a few each second, are told apart from
 /// those that are made for each: there are fewer of them than sagas.
-const SAGAS: usize = 300;
+const SAGAS: usize = 150;
 /// For driving so many, one after the other.
 const LIMIT: Duration = Duration::from_secs(120);
 /// A cost may be so much more than it was.

@@ -120,8 +120,8 @@ mod tests {
           capture-payment (payment)
             Its attempts are spent.
 
-        Participants
-          payment: 0 consumers, 3 commands ready
+        PARTICIPANT  CONSUMERS  READY  DEAD  BREAKERS
+        payment              0      3     1  gateway open
 
         VERB    NOW  WHAT IT DOES
         resume  yes  asks payment again
