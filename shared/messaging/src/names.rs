@@ -33,10 +33,11 @@ pub fn retry_queue(participant: &str, tier: Tier) -> String {
     format!("{participant}.retry.{}", tier.name())
 }
 
-/// The key under which a queue that reads packs takes them; `None` for what is never packed.
+/// The key under which a queue that reads packs takes them; `None` for what is never packed. Starts
+/// are not: they wait until there is room, so that their queue shall say how many they are.
 pub(crate) fn packs_of(exchange: &str, key: &str) -> Option<String> {
     let packs = match exchange {
-        COMMANDS => key.ends_with(".commands") || key == STARTS_QUEUE,
+        COMMANDS => key.ends_with(".commands"),
         REPLIES => key == REPLIES_QUEUE,
         _ => false,
     };

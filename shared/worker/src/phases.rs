@@ -9,7 +9,7 @@ use crate::{
     erased::guarded,
     outcome::Nature,
     outside::{Perform, Spoken},
-    savepoint,
+    savepoint, series,
 };
 use contracts::CommandEnvelope;
 use runtime::failpoint;
@@ -46,6 +46,7 @@ pub(crate) async fn handle(
     pool: &PgPool,
     errands: Vec<&Errand>,
 ) -> Result<Vec<Result<Led, Fault>>, Fault> {
+    series::batch("calls", errands.len());
     // Nearly always nothing has to be undone, and savepoints are half of the round trips.
     match transact(pool, &errands, false).await? {
         Some(results) => Ok(results),

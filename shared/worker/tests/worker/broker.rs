@@ -37,7 +37,9 @@ impl Running {
         database: &ScratchDb,
     ) -> anyhow::Result<Self> {
         let vhost = ScratchVhost::create().await?;
-        let amqp = |app: &str| Amqp::new(Redacted::new(vhost.url()), app);
+        // A message for each command, so that tests can count them.
+        let amqp =
+            |app: &str| Amqp::new(Redacted::new(vhost.url()), app).map(|amqp| amqp.packing(0));
         let (shutdown, health) = (Shutdown::manual(), Health::new());
         let test = amqp("test")?;
         messaging::prepare(&test, &Topology::orchestrator(), &shutdown).await?;
