@@ -30,6 +30,8 @@ impl Tap {
     pub async fn start(amqp: &Amqp, routes: &Routes, participants: &[&str]) -> Result<Self> {
         routes.declare(QUEUE).await?;
         routes.bind(REPLIES, QUEUE, REPLIES_QUEUE).await?;
+        // Answers to many copies of a command may come as a pack.
+        routes.bind(REPLIES, QUEUE, &format!("{REPLIES_QUEUE}.packed")).await?;
         for owner in participants.iter().chain(&["orchestrator"]) {
             routes.bind(COMMANDS, QUEUE, &messaging::command_queue(owner)).await?;
             routes.bind(DEAD_LETTERS, QUEUE, &messaging::dead_letter_queue(owner)).await?;
