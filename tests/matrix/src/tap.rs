@@ -29,11 +29,14 @@ impl Tap {
     /// Binds a queue beside those of `participants` and of the orchestrator.
     pub async fn start(amqp: &Amqp, routes: &Routes, participants: &[&str]) -> Result<Self> {
         routes.declare(QUEUE).await?;
-        routes.bind(REPLIES, QUEUE, REPLIES_QUEUE).await?;
-        // Answers to many copies of a command may come as a pack.
-        routes.bind(REPLIES, QUEUE, &format!("{REPLIES_QUEUE}.packed")).await?;
+        // What many cells at once, or many copies of a command, have sent may come as a pack.
+        for key in [REPLIES_QUEUE.to_owned(), format!("{REPLIES_QUEUE}.packed")] {
+            routes.bind(REPLIES, QUEUE, &key).await?;
+        }
         for owner in participants.iter().chain(&["orchestrator"]) {
-            routes.bind(COMMANDS, QUEUE, &messaging::command_queue(owner)).await?;
+            let commands = messaging::command_queue(owner);
+            routes.bind(COMMANDS, QUEUE, &format!("{commands}.packed")).await?;
+            routes.bind(COMMANDS, QUEUE, &commands).await?;
             routes.bind(DEAD_LETTERS, QUEUE, &messaging::dead_letter_queue(owner)).await?;
         }
         let (part, shutdown) = (Health::new().part("tap"), Shutdown::manual());
