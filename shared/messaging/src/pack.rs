@@ -63,24 +63,32 @@ impl Packing {
 
     /// Everything in as few messages as may be; those for one queue stay in their order.
     pub(crate) fn parcels<'a>(&self, messages: &[&'a Outgoing]) -> Vec<Parcel<'a>> {
-        let mut parcels = Vec::new();
-        let mut groups: BTreeMap<(&str, &str), Vec<Encoded>> = BTreeMap::new();
-        for (index, &message) in messages.iter().enumerate() {
-            match self.member(message) {
-                Some(member) if messages.len() >= FEWEST => {
-                    let group = groups.entry((&message.exchange, &message.key)).or_default();
-                    group.push((index, member));
-                }
-                _ => parcels.push(Parcel::single(index, message)),
-            }
+        let single = |index: usize| Parcel::single(index, messages[index]);
+        if self.most < FEWEST || messages.len() < FEWEST {
+            return (0..messages.len()).map(single).collect();
         }
-        for group in groups.into_values() {
-            for chunk in chunks(group, self.most) {
+        let mut parcels = Vec::new();
+        let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+        for (index, message) in messages.iter().enumerate() {
+            groups.entry((&message.exchange, &message.key)).or_default().push(index);
+        }
+        for ((exchange, key), group) in groups {
+            // Nothing is encoded that goes by itself anyhow.
+            if group.len() < FEWEST || packs_of(exchange, key).is_none() || self.has_refused(key) {
+                parcels.extend(group.into_iter().map(single));
+                continue;
+            }
+            let mut encoded = Vec::with_capacity(group.len());
+            for index in group {
+                match self.member(messages[index]) {
+                    Some(member) => encoded.push((index, member)),
+                    None => parcels.push(single(index)),
+                }
+            }
+            for chunk in chunks(encoded, self.most) {
                 match chunk.len() {
                     few if few < FEWEST => {
-                        parcels.extend(
-                            chunk.iter().map(|(index, _)| Parcel::single(*index, messages[*index])),
-                        );
+                        parcels.extend(chunk.iter().map(|(index, _)| single(*index)));
                     }
                     _ => parcels.push(pack(messages, chunk)),
                 }
@@ -97,10 +105,6 @@ impl Packing {
 
     /// The message as part of a pack; `None` when it has to go by itself.
     fn member(&self, message: &Outgoing) -> Option<Vec<u8>> {
-        let packs = self.most >= FEWEST && packs_of(&message.exchange, &message.key).is_some();
-        if !packs || self.has_refused(&message.key) {
-            return None;
-        }
         let Properties { user_id, content_type, content_encoding, .. } = &message.properties;
         let own = user_id.as_ref().is_none_or(|user| *user == self.login);
         if !own || content_type.is_some() || content_encoding.is_some() {
