@@ -60,6 +60,9 @@ pub async fn lock(
 
 /// Stores sagas that start, and returns those that did not exist before.
 pub async fn insert(connection: &mut PgConnection, records: &[&Record]) -> sqlx::Result<Vec<Uuid>> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
     let columns = Columns::of(records);
     let definitions: Vec<&str> = records.iter().map(|r| r.definition.plan().name()).collect();
     let versions: Vec<i32> =
