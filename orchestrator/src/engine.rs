@@ -13,13 +13,14 @@ use crate::{
 use contracts::{CommandEnvelope, ReplyEnvelope, SagaId, StartEnvelope};
 use runtime::failpoint::{self, Instead};
 use saga_core::{Catalogue, Ignored};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
     sync::Arc,
     time::{Duration, Instant},
 };
+use store::Lanes;
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -99,10 +100,17 @@ pub struct Rehearsed {
 #[derive(Clone)]
 pub struct Engine {
     pub pool: PgPool,
+    /// For transitions.
+    pub lanes: Lanes,
     pub catalogue: Arc<Catalogue>,
 }
 
 impl Engine {
+    /// With the connections of one pool for everything.
+    pub fn over(pool: PgPool, catalogue: Arc<Catalogue>) -> Self {
+        Engine { lanes: Lanes::over(pool.clone()), pool, catalogue }
+    }
+
     /// Advances the sagas that the batch speaks of. An error means that nothing was stored.
     pub async fn advance(&self, batch: &[Occurrence]) -> Result<Advanced, sqlx::Error> {
         let mut tries = 0;
@@ -184,7 +192,8 @@ impl Engine {
 
     async fn transact(&self, batch: &[Occurrence]) -> Result<Advanced, sqlx::Error> {
         let begun = Instant::now();
-        let mut tx = self.pool.begin().await?;
+        let mut lane = self.lanes.take().await?;
+        let mut tx = lane.begin().await?;
         let mut desk = self.lay_out(&mut tx, batch).await?;
         let now = desk.now;
         let verdicts: Vec<_> = batch.iter().map(|one| desk.decide(one)).collect();
@@ -195,6 +204,7 @@ impl Engine {
         audit::add(&mut tx, &desk.actions(batch, &verdicts)).await?;
         reach("orchestrator.before-commit", batch).await;
         tx.commit().await?;
+        lane.keep();
         reach("orchestrator.after-commit", batch).await;
 
         metrics::histogram!("journal_commit_seconds").record(begun.elapsed());

@@ -58,6 +58,7 @@ pub async fn serve(
     let (bind, port) = config::http_address(8000)?;
     let letters = dead_letters::Settings::from_env()?;
     let pool = store::pool(&settings.database, "orchestrator")?;
+    let lanes = store::lanes(&settings.database, "orchestrator")?;
     tracing::info!(?settings, ?letters, %bind, port, "starting");
     describe(messaging::series::SERIES);
     describe(SERIES);
@@ -68,7 +69,8 @@ pub async fn serve(
     let schema = health.part("migrations");
     let queued = health.part("queues");
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
-    let engine = Engine { pool: pool.clone(), catalogue: Arc::new(catalogue) };
+    let engine =
+        Engine { pool: pool.clone(), lanes: lanes.clone(), catalogue: Arc::new(catalogue) };
     let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };
     let office = Office::new(&letters, engine.clone(), publisher.clone(), shutdown.clone());
     let participants = Participants::from_env(&amqp)?;
@@ -108,6 +110,7 @@ pub async fn serve(
         shutdown.begin();
     }
     publisher.close().await;
+    lanes.close().await;
     pool.close().await;
     trace::flush().await;
     tracing::info!("stopped");

@@ -97,8 +97,7 @@ async fn nothing_that_is_done_all_the_time_reads_the_past() -> Result<()> {
     ensure!(before.0 >= PAST, "the counters count: {before:?}");
 
     let pool = connect(&database)?;
-    let engine =
-        Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(Patience::default())) };
+    let engine = Engine::over(pool.clone(), Arc::new(sagas::catalogue(Patience::default())));
     let definitions = ["place-order/1".to_owned()];
     for _ in 0..ROUNDS {
         drive_one(&engine).await?;
@@ -142,8 +141,7 @@ async fn nothing_that_an_open_console_asks_reads_the_past() -> Result<()> {
     let before = settled(&watching, own).await?;
 
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy(database.url())?;
-    let engine =
-        Engine { pool: pool.clone(), catalogue: Arc::new(sagas::catalogue(Patience::default())) };
+    let engine = Engine::over(pool.clone(), Arc::new(sagas::catalogue(Patience::default())));
     let (health, shutdown) = (Health::new(), Shutdown::manual());
     // Nobody is there: participants are told of without their queues.
     let amqp = Amqp::new(Redacted::new("amqp://nobody@127.0.0.1:1"), "test")?;

@@ -43,7 +43,7 @@ impl Instance {
         let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
         let vhost = ScratchVhost::create().await?;
         let catalogue = sagas::catalogue(Patience::of(Duration::from_millis(1), 2));
-        let engine = Engine { pool: database.pool().clone(), catalogue: Arc::new(catalogue) };
+        let engine = Engine::over(database.pool().clone(), Arc::new(catalogue));
         let shutdown = Shutdown::manual();
         let health = Health::new();
         let url: Redacted = vhost.url().parse().map_err(anyhow::Error::msg)?;

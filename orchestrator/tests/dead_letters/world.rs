@@ -65,7 +65,7 @@ impl World {
         let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
         let vhost = ScratchVhost::with_logins().await?;
         let catalogue = Arc::new(sagas::catalogue(Patience::default()));
-        let engine = Engine { pool: database.pool().clone(), catalogue };
+        let engine = Engine::over(database.pool().clone(), catalogue);
         let admin = Amqp::new(Redacted::new(vhost.url()), "test")?;
         let shutdown = Shutdown::manual();
         messaging::prepare(&admin, &Topology::orchestrator(), &shutdown).await?;

@@ -32,7 +32,7 @@ pub async fn patient(timeout: Option<Duration>) -> Result<Journal> {
 
 pub fn engine(database: &ScratchDb, timeout: Option<Duration>, attempts: Option<u8>) -> Engine {
     let catalogue = Arc::new(sagas::catalogue(Patience { timeout, attempts, deadline: None }));
-    Engine { pool: database.pool().clone(), catalogue }
+    Engine::over(database.pool().clone(), catalogue)
 }
 
 pub fn start(saga: SagaId) -> Occurrence {

@@ -41,7 +41,7 @@ async fn every_route_is_described_and_every_description_is_of_a_route() -> Resul
 fn router() -> Result<Router> {
     let shutdown = Shutdown::manual();
     let pool = PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/nothing")?;
-    let engine = Engine { pool, catalogue: Arc::new(sagas::catalogue(Patience::default())) };
+    let engine = Engine::over(pool, Arc::new(sagas::catalogue(Patience::default())));
     let amqp = Amqp::new("amqp://127.0.0.1:1".parse().map_err(anyhow::Error::msg)?, "nobody")?;
     let publisher = Publisher::start(&amqp, Health::new().part("publisher"), &shutdown);
     let sender = Sender { publisher: publisher.clone(), shutdown: shutdown.clone() };

@@ -7,6 +7,7 @@
 
 pub mod failure;
 pub mod inbox;
+mod lanes;
 pub mod migrate;
 pub mod outbox;
 mod pool;
@@ -16,7 +17,8 @@ pub mod retold;
 pub mod seen;
 
 pub use failure::{is_infrastructure, is_retriable};
-pub use pool::{Error, options, pool};
+pub use lanes::{Lane, Lanes};
+pub use pool::{Error, lanes, options, pool};
 pub use problem::problem;
 
 /// The tables of every participant, as the first migration of each service repeats them.

@@ -1,5 +1,6 @@
 //! The pool: no wait without a limit, on either side of the connection.
 
+use crate::Lanes;
 use runtime::config::{self, Redacted};
 use sqlx::{
     Connection,
@@ -26,17 +27,31 @@ pub enum Error {
     Config(#[from] config::Error),
 }
 
-/// A pool of at most `DATABASE_MAX_CONNECTIONS` (8) connections. Nothing is connected yet: an
-/// absent database is met where it is used, by whoever knows how to wait for it.
+/// A pool of at most half of `DATABASE_MAX_CONNECTIONS` (8), for all but what has [`lanes`]. Nothing
+/// is connected yet: an absent database is met where it is used, by whoever knows how to wait for it.
 pub fn pool(url: &Redacted, app: &str) -> Result<PgPool, Error> {
+    limited(url, app, &[])
+}
+
+/// Connections for the transactions that handle messages: the other half. Each of their statements
+/// is planned once for a connection and not for every batch, where planning takes longer than what
+/// is planned. A table may be empty then and large soon, so a plan that scans it is a last resort.
+pub fn lanes(url: &Redacted, app: &str) -> Result<Lanes, Error> {
+    let planned_once =
+        [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+    limited(url, app, &planned_once).map(Lanes::over)
+}
+
+fn limited(url: &Redacted, app: &str, more: &[(&str, &str)]) -> Result<PgPool, Error> {
     let most = config::env("DATABASE_MAX_CONNECTIONS", Some(8_u32))?;
-    let options = options(url, app)?.options([
+    let limits = [
         ("statement_timeout", "5s"),
         ("lock_timeout", "3s"),
         ("idle_in_transaction_session_timeout", "10s"),
-    ]);
+    ];
+    let options = options(url, app)?.options(limits).options(more.iter().copied());
     Ok(PgPoolOptions::new()
-        .max_connections(most.max(1))
+        .max_connections((most / 2).max(1))
         .acquire_timeout(ACQUIRE)
         .idle_timeout(IDLE)
         // One that was in use just now needs no ping before its next transaction.

@@ -11,12 +11,15 @@ use crate::{
 };
 use contracts::{CommandEnvelope, Leg, Outcome};
 use runtime::failpoint;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
 };
-use store::inbox::{self, Answer, Claim, Key, Row};
+use store::{
+    Lanes,
+    inbox::{self, Answer, Claim, Key, Row},
+};
 
 /// Handlers write to rows that other sagas write to as well (a product's stock), in the order in
 /// which commands happen to come. Two such batches at once would meet in deadlocks, so they take
@@ -54,13 +57,14 @@ pub(crate) fn runs(commands: &[&CommandEnvelope]) -> Vec<Vec<usize>> {
 /// Handles a run in one transaction. One result per command; or one fault, when the transaction
 /// as a whole is lost and nothing of it is there.
 pub(crate) async fn handle(
-    pool: &PgPool,
+    lanes: &Lanes,
     items: Vec<Item<'_>>,
 ) -> Result<Vec<Result<Answered, Fault>>, Fault> {
-    if let Some(results) = shortcut::handle(pool, &items).await? {
+    if let Some(results) = shortcut::handle(lanes, &items).await? {
         return Ok(results);
     }
-    let mut transaction = pool.begin().await?;
+    let mut lane = lanes.take().await?;
+    let mut transaction = lane.begin().await?;
     take_turn(&mut transaction).await?;
     let results = in_transaction(&mut transaction, &items).await?;
     for item in &items {
@@ -68,6 +72,7 @@ pub(crate) async fn handle(
         failpoint::hit_for("worker.before-commit", &command.kind, command.saga).await;
     }
     transaction.commit().await?;
+    lane.keep();
     Ok(results)
 }
 

@@ -9,6 +9,7 @@ use runtime::{
 };
 use sqlx::PgPool;
 use std::{future::Future, time::Duration};
+use store::Lanes;
 
 /// For one transaction; statements have shorter limits of their own.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -24,6 +25,8 @@ pub(crate) struct Database {
     /// Of the service whose it is.
     pub(crate) name: &'static str,
     pub(crate) pool: PgPool,
+    /// For transactions that handle messages.
+    pub(crate) lanes: Lanes,
     pub(crate) breaker: Breaker,
     shutdown: Shutdown,
     part: Option<Part>,
@@ -33,6 +36,7 @@ impl Database {
     pub(crate) fn new(
         name: &'static str,
         pool: PgPool,
+        lanes: Lanes,
         shutdown: Shutdown,
         part: Option<Part>,
     ) -> Self {
@@ -41,7 +45,7 @@ impl Database {
             open_first: Duration::from_millis(500),
             open_max: Duration::from_secs(5),
         };
-        Database { name, pool, breaker: Breaker::new("database", policy), shutdown, part }
+        Database { name, pool, lanes, breaker: Breaker::new("database", policy), shutdown, part }
     }
 
     /// Does `work`, a transaction, until the database has had its say. A transaction that was

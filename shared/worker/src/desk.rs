@@ -153,7 +153,7 @@ async fn transaction(
 ) -> Result<Vec<Result<Answered, Fault>>, Fault> {
     let transaction = Transaction::begin(database.name);
     let parts: Vec<_> = items.iter().map(|item| item.command).collect();
-    let results = batch::handle(&database.pool, items).await?;
+    let results = batch::handle(&database.lanes, items).await?;
     transaction.committed(parts.into_iter().map(|part| (own(part), About::from(part))));
     Ok(results)
 }

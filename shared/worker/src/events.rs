@@ -182,7 +182,7 @@ async fn transaction(
 ) -> Result<Vec<Result<listen::Heard, Fault>>, Fault> {
     let transaction = Transaction::begin(database.name);
     let parts: Vec<_> = items.iter().map(|item| item.event).collect();
-    let results = listen::handle(&database.pool, items).await?;
+    let results = listen::handle(&database.lanes, items).await?;
     let own = |event: &EventEnvelope| spans::context(event.traceparent.as_deref());
     transaction.committed(parts.into_iter().map(|part| (own(part), About::from(part))));
     Ok(results)

@@ -3,9 +3,9 @@
 use crate::{Fault, Tx, erased::Ear, outcome::Nature, savepoint};
 use contracts::EventEnvelope;
 use messaging::Outgoing;
-use sqlx::PgPool;
+use sqlx::Connection;
 use std::time::Duration;
-use store::{outbox, seen};
+use store::{Lanes, outbox, seen};
 
 /// Below the server's limit on idle transactions.
 const HANDLER: Duration = Duration::from_secs(8);
@@ -27,10 +27,11 @@ pub(crate) enum Heard {
 /// Takes the events in, in one transaction. One result per event; or one fault, when the
 /// transaction as a whole is lost and nothing of it is there.
 pub(crate) async fn handle(
-    pool: &PgPool,
+    lanes: &Lanes,
     items: Vec<Item<'_>>,
 ) -> Result<Vec<Result<Heard, Fault>>, Fault> {
-    let mut transaction = pool.begin().await?;
+    let mut lane = lanes.take().await?;
+    let mut transaction = lane.begin().await?;
     let ids: Vec<&str> = items.iter().map(|item| item.event.id.as_str()).collect();
     let mut fresh = seen::claim(&mut transaction, &ids).await?;
     let mut results = Vec::with_capacity(items.len());
@@ -66,6 +67,7 @@ pub(crate) async fn handle(
     }
     seen::forget(&mut transaction, &faulted).await?;
     transaction.commit().await?;
+    lane.keep();
     Ok(results)
 }
 

@@ -163,7 +163,7 @@ async fn transaction(
     errands: Vec<&Errand>,
 ) -> Result<Vec<Result<Led, Fault>>, Fault> {
     let transaction = Transaction::begin(database.name);
-    let results = phases::handle(&database.pool, errands.clone()).await?;
+    let results = phases::handle(&database.lanes, errands.clone()).await?;
     for (phase, prepares) in [("prepare", true), ("record", false)] {
         let of_phase = errands.iter().filter(|it| matches!(it.due, Due::Prepare) == prepares);
         let parts = of_phase.map(|it| (desk::own(&it.command), About::from(it.command.as_ref())));

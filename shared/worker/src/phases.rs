@@ -13,9 +13,12 @@ use crate::{
 };
 use contracts::CommandEnvelope;
 use runtime::failpoint;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use std::{collections::HashMap, future::Future, sync::Arc};
-use store::inbox::{self, Answer, Intent, Key, Row};
+use store::{
+    Lanes,
+    inbox::{self, Answer, Intent, Key, Row},
+};
 
 /// A command on its way through the phases, and which one is due.
 #[derive(Clone)]
@@ -43,14 +46,14 @@ pub(crate) enum Led {
 /// result per errand; or one fault, when the transaction as a whole is lost and nothing of it is
 /// there.
 pub(crate) async fn handle(
-    pool: &PgPool,
+    lanes: &Lanes,
     errands: Vec<&Errand>,
 ) -> Result<Vec<Result<Led, Fault>>, Fault> {
     series::batch("calls", errands.len());
     // Nearly always nothing has to be undone, and savepoints are half of the round trips.
-    match transact(pool, &errands, false).await? {
+    match transact(lanes, &errands, false).await? {
         Some(results) => Ok(results),
-        None => transact(pool, &errands, true).await?.ok_or_else(|| {
+        None => transact(lanes, &errands, true).await?.ok_or_else(|| {
             Fault::permanent("something was to be undone, and had no savepoint to go back to")
         }),
     }
@@ -58,11 +61,12 @@ pub(crate) async fn handle(
 
 /// `None` when something has to be undone and there are no savepoints.
 async fn transact(
-    pool: &PgPool,
+    lanes: &Lanes,
     errands: &[&Errand],
     savepoints: bool,
 ) -> Result<Option<Vec<Result<Led, Fault>>>, Fault> {
-    let mut transaction = pool.begin().await?;
+    let mut lane = lanes.take().await?;
+    let mut transaction = lane.begin().await?;
     if errands.len() > 1 {
         take_turn(&mut transaction).await?;
     }
@@ -74,6 +78,7 @@ async fn transact(
         }
     }
     transaction.commit().await?;
+    lane.keep();
     Ok(Some(results))
 }
 

@@ -109,7 +109,7 @@ impl Retelling {
         if items.is_empty() {
             return Ok(());
         }
-        let handle = |items| listen::handle(&self.database.pool, items);
+        let handle = |items| listen::handle(&self.database.lanes, items);
         let results = desk::each(&self.database, items.clone(), handle).await;
         let results = results.map_err(|_| Error::Stopping)?;
         self.relay.nudge();

@@ -47,6 +47,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     let Service { service, desk, settings, amqp, address, routes, migrator, publisher: asked } =
         service;
     let pool = store::pool(&settings.database, desk.name)?;
+    let lanes = store::lanes(&settings.database, desk.name)?;
     let (bind, port) = address;
     tracing::info!(?settings, %bind, port, "starting");
 
@@ -55,7 +56,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     series::begin(desk.name);
     let health = Health::new();
     let part = Some(health.part("database"));
-    let database = Database::new(desk.name, pool.clone(), shutdown.clone(), part);
+    let database = Database::new(desk.name, pool.clone(), lanes.clone(), shutdown.clone(), part);
     let schema = health.part("migrations");
     let queued = health.part("queues");
     let publisher = Publisher::start(&amqp, health.part("publisher"), &shutdown);
@@ -89,6 +90,7 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
         shutdown.begin();
     }
     publisher.close().await;
+    lanes.close().await;
     pool.close().await;
     trace::flush().await;
     tracing::info!("stopped");

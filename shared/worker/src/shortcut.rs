@@ -13,9 +13,12 @@ use crate::{
 };
 use contracts::{CommandEnvelope, EventEnvelope, Outcome, SagaId};
 use runtime::failpoint;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use store::inbox::{self, Answer};
+use store::{
+    Lanes,
+    inbox::{self, Answer},
+};
 
 /// How a try ended.
 enum Ended {
@@ -34,11 +37,11 @@ enum Why {
 
 /// The answers; `None` when the run has to go the careful way and nothing of it is there.
 pub(crate) async fn handle(
-    pool: &PgPool,
+    lanes: &Lanes,
     items: &[Item<'_>],
 ) -> Result<Option<Vec<Result<Answered, Fault>>>, Fault> {
-    let ended = match attempt(pool, items, None).await? {
-        Ended::Undone(Why::First(Ok(refused))) => attempt(pool, items, Some(refused)).await?,
+    let ended = match attempt(lanes, items, None).await? {
+        Ended::Undone(Why::First(Ok(refused))) => attempt(lanes, items, Some(refused)).await?,
         ended => ended,
     };
     Ok(match ended {
@@ -51,18 +54,22 @@ pub(crate) async fn handle(
 
 /// `first` is the answer of the first command, when it is known.
 async fn attempt(
-    pool: &PgPool,
+    lanes: &Lanes,
     items: &[Item<'_>],
     first: Option<Answered>,
 ) -> Result<Ended, Fault> {
-    let mut connection = pool.acquire().await?;
-    match transact(&mut connection, items, first).await {
+    let mut lane = lanes.take().await?;
+    let ended = match transact(&mut lane, items, first).await {
         Ok(ended) => ended,
         Err(NoTurn(error)) => {
-            connection.close_on_drop();
-            Err(Fault::no_turn(error))
+            lane.close();
+            return Err(Fault::no_turn(error));
         }
+    };
+    if matches!(ended, Ok(Ended::Done(_))) {
+        lane.keep();
     }
+    ended
 }
 
 /// A transaction was begun, perhaps, and is still open.

@@ -11,6 +11,7 @@ use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, ReplyEnvelo
 use runtime::shutdown::Shutdown;
 use sqlx::PgPool;
 use std::sync::Arc;
+use store::Lanes;
 use time::{Duration, OffsetDateTime};
 
 /// Handles one message at a time, through inbox, barrier and phases, and without the retries
@@ -24,7 +25,8 @@ pub struct Bench<S> {
 impl<S: Send + Sync + 'static> Bench<S> {
     /// The service as registered with `worker`, on a database that has its tables.
     pub fn of(worker: Worker<S>, pool: PgPool) -> Self {
-        let database = Database::new(worker.desk.name, pool, Shutdown::manual(), None);
+        let lanes = Lanes::over(pool.clone());
+        let database = Database::new(worker.desk.name, pool, lanes, Shutdown::manual(), None);
         Bench { service: worker.service, desk: worker.desk, database }
     }
 
@@ -80,7 +82,7 @@ impl<S: Send + Sync + 'static> Bench<S> {
             .ear(&event.kind)
             .ok_or_else(|| Fault::permanent(format!("nobody listens to {}", event.kind)))?;
         let items = vec![listen::Item { event: &event, ear }];
-        let handle = |items| listen::handle(&self.database.pool, items);
+        let handle = |items| listen::handle(&self.database.lanes, items);
         let heard = desk::each(&self.database, items, handle).await;
         let heard = heard.map_err(Fault::transient)?.pop();
         Ok(heard.transpose()? == Some(listen::Heard::New))
