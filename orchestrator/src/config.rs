@@ -16,7 +16,7 @@ pub struct Settings {
     pub patience: Patience,
     /// `SAGA_BATCH` (256): how many messages one transaction takes at most.
     pub batch: usize,
-    /// `SAGA_OVERLAP` (4): how many transactions of one queue may be under way at once.
+    /// `SAGA_OVERLAP` (2): how many transactions of one queue may be under way at once.
     pub overlap: usize,
     /// `SAGA_CHECK_SENDERS` (false): a reply must come from the broker login that is named as the
     /// participant. For brokers with one login per service.
@@ -39,7 +39,7 @@ impl Settings {
                 deadline: limit("SAGA_DEADLINE", 366.0 * DAY)?,
             },
             batch: config::env("SAGA_BATCH", Some(256_usize))?.clamp(1, 2_000),
-            overlap: config::env("SAGA_OVERLAP", Some(4_usize))?.clamp(1, 32),
+            overlap: config::env("SAGA_OVERLAP", Some(2_usize))?.clamp(1, 32),
             check_senders: config::env("SAGA_CHECK_SENDERS", Some(false))?,
             in_flight: config::env("SAGA_IN_FLIGHT", Some(1_000_usize))?.min(1_000_000),
             retention: (!retention.is_zero()).then_some(retention),

@@ -123,8 +123,9 @@ async fn nothing_that_is_done_all_the_time_reads_the_past() -> Result<()> {
     Ok(())
 }
 
-/// What its pages ask while they are open, but for dead letters, of which there are few.
-const ASKED: [&str; 5] = [
+/// What its pages ask while they are open.
+const ASKED: [&str; 6] = [
+    "/dead-letters/groups",
     "/sagas?limit=12",
     "/sagas?limit=50",
     "/sagas?open=true",
@@ -186,6 +187,7 @@ async fn nothing_that_an_open_console_asks_reads_the_past() -> Result<()> {
     shutdown.begin();
     drop(events);
     timeout(PATIENCE, server).await??;
+    engine.lanes.close().await;
     let after = settled(&watching, pool).await?;
 
     assert_eq!(after.0, before.0, "rows read by scans of whole tables");

@@ -4,20 +4,21 @@ use crate::{desk::readiness, walk};
 use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::json;
-use testkit::{PATIENCE, With, eventually};
+use testkit::{PATIENCE, SERVICES, With, eventually};
 
 #[tokio::test]
 async fn while_the_databases_are_down_readiness_names_them_and_orders_are_put_off() -> Result<()> {
     walk("A database is down", &[With::OwnPostgres], async |stack, desk| {
         let id = stack.order_paid_with("card_ok", 1).await?;
         stack.postgres("stop").await?;
-        // Who has nothing to do may not have noticed.
-        eventually(PATIENCE, "it to be noticed", async || {
-            let (status, body) = readiness(stack, "orchestrator").await?;
-            ensure!(status == 503, "{body}");
-            desk.sees("database", &body)
-        })
-        .await?;
+        for service in SERVICES {
+            eventually(PATIENCE, "each to notice it, busy or not", async || {
+                let (status, body) = readiness(stack, service).await?;
+                ensure!(status == 503, "{service}: {body}");
+                desk.sees("database", &body)
+            })
+            .await?;
+        }
         let order = json!({ "customer_id": "cust_123",
                             "items": [{ "product_id": "prod_001", "quantity": 1 }] });
         let asked = stack.request(Method::POST, "order", "/api/v1/orders")?.json(&order);

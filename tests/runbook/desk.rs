@@ -203,23 +203,6 @@ fn beside(program: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{program} is not built: run `cargo build --workspace --bins`"))
 }
 
-/// An order whose shipment nobody books yet: shipping is stopped.
-pub async fn until_shipping(stack: &mut Stack, country: &str) -> Result<SagaId> {
-    if stack.is_running("shipping")? {
-        stack.stop("shipping").await?;
-    }
-    let id = stack
-        .order(json!({
-            "customer_id": "cust_123",
-            "items": [{ "product_id": "prod_001", "quantity": 1 }],
-            "ship_to": { "country": country },
-        }))
-        .await?;
-    let asked = |saga: &Value| saga["waits"][0]["step"] == "book-shipment";
-    stack.wait_until(id, "shipping to be asked", asked).await?;
-    Ok(id)
-}
-
 pub async fn parked(stack: &Stack, id: SagaId) -> Result<Value> {
     stack.wait_until(id, "the saga to park", |saga| !saga["parked"].is_null()).await
 }

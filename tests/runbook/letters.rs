@@ -2,7 +2,7 @@
 
 use crate::{
     ONE_ATTEMPT,
-    desk::{outside, parked, until_shipping},
+    desk::{outside, parked},
     walk,
 };
 use anyhow::{Context, Result, ensure};
@@ -15,7 +15,7 @@ async fn poison_is_discarded_and_what_died_of_a_cause_is_replayed_once_that_is_m
     walk("A command is poison", &ONE_ATTEMPT, async |stack, desk| {
         stack.vhost().publish("saga.commands", "inventory.commands", "{not json").await?;
         // And a capture that died of the gateway; its saga is parked.
-        let id = until_shipping(stack, "DE").await?;
+        let id = stack.until_shipping("DE").await?;
         outside(stack, "gateway", "down").await?;
         stack.restart("shipping").await?;
         parked(stack, id).await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     ONE_ATTEMPT,
-    desk::{at_the_gateway, outside, parked, until_shipping},
+    desk::{at_the_gateway, outside, parked},
     walk,
 };
 use anyhow::{Result, ensure};
@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 #[tokio::test]
 async fn a_parked_saga_is_explained_and_resumed() -> Result<()> {
     walk("A saga is parked", &ONE_ATTEMPT, async |stack, desk| {
-        let id = until_shipping(stack, "DE").await?;
+        let id = stack.until_shipping("DE").await?;
         outside(stack, "gateway", "down").await?;
         stack.restart("shipping").await?;
         parked(stack, id).await?;
@@ -36,7 +36,7 @@ async fn a_parked_saga_is_explained_and_resumed() -> Result<()> {
 async fn a_compensation_that_keeps_failing_is_retried_or_done_by_hand_and_skipped() -> Result<()> {
     walk("A compensation keeps failing", &ONE_ATTEMPT, async |stack, desk| {
         // The carrier refuses, and the money cannot be let go.
-        let id = until_shipping(stack, "XX").await?;
+        let id = stack.until_shipping("XX").await?;
         outside(stack, "gateway", "down").await?;
         stack.restart("shipping").await?;
         parked(stack, id).await?;
@@ -53,7 +53,7 @@ async fn a_compensation_that_keeps_failing_is_retried_or_done_by_hand_and_skippe
         stack.wait_saga(id, "compensated").await?;
 
         // Another one, which somebody voids by hand.
-        let id = until_shipping(stack, "XX").await?;
+        let id = stack.until_shipping("XX").await?;
         outside(stack, "gateway", "down").await?;
         stack.restart("shipping").await?;
         parked(stack, id).await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     ONE_ATTEMPT,
-    desk::{Desk, at_the_gateway, outside, parked, post, until_shipping},
+    desk::{Desk, at_the_gateway, outside, parked, post},
 };
 use anyhow::{Context, Result, ensure};
 use contracts::SagaId;
@@ -22,7 +22,7 @@ async fn operated(
 
 /// An order whose pivot is parked: its money is set aside, and the capture failed.
 async fn pivot_parked(stack: &mut Stack) -> Result<SagaId> {
-    let id = until_shipping(stack, "DE").await?;
+    let id = stack.until_shipping("DE").await?;
     outside(stack, "gateway", "down").await?;
     stack.restart("shipping").await?;
     let saga = parked(stack, id).await?;
@@ -155,7 +155,7 @@ async fn a_verb_for_many_does_what_its_dry_run_said_and_is_in_the_audit_trail() 
     let report = operated(&options, async |stack| {
         let mut ids = Vec::new();
         for _ in 0..3 {
-            ids.push(until_shipping(stack, "DE").await?);
+            ids.push(stack.until_shipping("DE").await?);
         }
         stack.stop("payment").await?;
         stack.restart("shipping").await?;

@@ -16,7 +16,7 @@ const ONE_ATTEMPT: [With; 2] = [
 #[tokio::test]
 async fn a_pivot_that_cannot_be_answered_parks_and_is_resumed_to_its_end() -> Result<()> {
     on_stack(&ONE_ATTEMPT, async |stack| {
-        let id = until_shipping(stack, "DE").await?;
+        let id = stack.until_shipping("DE").await?;
         gateway(stack, "down").await?;
         stack.restart("shipping").await?;
         let saga = parked(stack, id).await?;
@@ -34,7 +34,7 @@ async fn a_pivot_that_cannot_be_answered_parks_and_is_resumed_to_its_end() -> Re
 async fn money_that_cannot_be_let_go_parks_its_saga_and_is_let_go_when_it_is_resumed() -> Result<()>
 {
     on_stack(&ONE_ATTEMPT, async |stack| {
-        let id = until_shipping(stack, "XX").await?;
+        let id = stack.until_shipping("XX").await?;
         gateway(stack, "down").await?;
         stack.restart("shipping").await?;
         let saga = parked(stack, id).await?;
@@ -89,21 +89,6 @@ fn dies_when_authorised(attempts: &'static str) -> [With; 3] {
         With::Env("orchestrator", "SAGA_STEP_ATTEMPTS", attempts),
         With::Env("payment", "FAILPOINTS", "worker.after-publish:payment.authorise=kill"),
     ]
-}
-
-/// An order whose shipment nobody books yet: shipping is stopped.
-async fn until_shipping(stack: &mut Stack, country: &str) -> Result<SagaId> {
-    stack.stop("shipping").await?;
-    let id = stack
-        .order(json!({
-            "customer_id": "cust_123",
-            "items": [{ "product_id": "prod_001", "quantity": 1 }],
-            "ship_to": { "country": country },
-        }))
-        .await?;
-    let asked = |saga: &Value| saga["waits"][0]["step"] == "book-shipment";
-    stack.wait_until(id, "shipping to be asked", asked).await?;
-    Ok(id)
 }
 
 async fn parked(stack: &Stack, id: SagaId) -> Result<Value> {

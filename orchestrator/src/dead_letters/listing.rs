@@ -122,6 +122,7 @@ pub struct Group {
     /// With ids and numbers folded.
     pub error: String,
     pub open: i64,
+    /// Of the open ones and of the 10,000 newest of all.
     pub total: i64,
     #[serde(with = "time::serde::rfc3339")]
     pub first_at: OffsetDateTime,
@@ -216,13 +217,18 @@ pub async fn of_saga(pool: &PgPool, saga: Uuid) -> sqlx::Result<Vec<Item>> {
     .await
 }
 
-/// Those with an open letter first, and among them those with the latest death.
+/// Those with an open letter first, and among them those with the latest death. Of all open letters
+/// and of the 10,000 newest: the console asks every few seconds, and the past only grows.
 pub async fn groups(pool: &PgPool, participant: Option<&str>) -> sqlx::Result<Vec<Group>> {
     let mut groups: Vec<Group> = sqlx::query_as(
         "WITH grouped AS (
              SELECT fingerprint, count(*) FILTER (WHERE state = 'open') AS open, count(*) AS total,
                     min(dead_at) AS first_at, max(dead_at) AS last_at
-               FROM dead_letter WHERE $1::text IS NULL OR participant = $1
+               FROM dead_letter
+              WHERE ($1::text IS NULL OR participant = $1)
+                AND (state = 'open' OR dead_at >= coalesce(
+                    (SELECT dead_at FROM dead_letter ORDER BY dead_at DESC, id DESC
+                     OFFSET 9999 LIMIT 1), '-infinity'))
               GROUP BY fingerprint
               ORDER BY (count(*) FILTER (WHERE state = 'open') > 0) DESC, max(dead_at) DESC
               LIMIT 200)

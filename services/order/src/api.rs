@@ -43,7 +43,8 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/api/v1/orders", post(submit).get(list))
         .route("/api/v1/orders/{id}", get(show).delete(withdraw))
-        .route("/api/v1/events", get(events));
+        .route("/api/v1/events", get(events))
+        .route("/docs/openapi.json", get(document));
     with_time_limit(routes, TIME_LIMIT).with_state(api)
 }
 
@@ -133,6 +134,12 @@ async fn withdraw(State(api): State<Api>, PathId(id): PathId<Uuid>) -> Result<Re
         Withdrawal::Confirmed => Err(Problem::conflict("the order is confirmed: it is too late")),
         Withdrawal::Unknown => Err(unknown(id)),
     }
+}
+
+/// What these routes take and answer, for programs.
+async fn document() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, include_str!("../openapi.json")).into_response()
 }
 
 fn unknown(id: Uuid) -> Problem {

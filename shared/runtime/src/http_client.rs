@@ -1,6 +1,7 @@
 //! The one set-up of the HTTP client for everything that talks to another system.
 
 use crate::trace::{Kind, Span};
+use reqwest::header::HeaderValue;
 use std::time::Duration;
 
 /// To find a host and to greet it.
@@ -32,11 +33,16 @@ pub async fn send(
     peer: &'static str,
     request: reqwest::RequestBuilder,
 ) -> Result<reqwest::Response, reqwest::Error> {
-    let mut span = Span::here(Kind::Client, || "POST");
-    let Some(context) = span.context() else { return request.send().await };
-    span.set("http.request.method", "POST");
+    let (client, request) = request.build_split();
+    let mut request = request?;
+    let mut span = Span::here(Kind::Client, || request.method().to_string());
+    let Some(context) = span.context() else { return client.execute(request).await };
+    span.set("http.request.method", request.method().as_str());
     span.set("peer.service", peer);
-    let answer = request.header("traceparent", context.to_string()).send().await;
+    if let Ok(value) = HeaderValue::from_str(&context.to_string()) {
+        request.headers_mut().insert("traceparent", value);
+    }
+    let answer = client.execute(request).await;
     match &answer {
         Ok(answer) => {
             span.set("http.response.status_code", answer.status().as_u16());

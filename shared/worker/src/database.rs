@@ -13,6 +13,8 @@ use store::Lanes;
 
 /// For one transaction; statements have shorter limits of their own.
 const LIMIT: Duration = Duration::from_secs(20);
+/// How often it is asked whether it is there while nothing else is asked of it, and for how long.
+const WATCH: Duration = Duration::from_secs(5);
 
 /// The work at hand is not done, because the process is stopping or the other side is away, and
 /// is not to blame for it. It stays with the broker.
@@ -89,6 +91,20 @@ impl Database {
                     self.unless_stopped(unlucky.wait()).await?;
                 }
                 _ => return Ok(Err(fault)),
+            }
+        }
+    }
+
+    /// Keeps the health true while no message comes, until a stop begins.
+    pub(crate) async fn watch(self) {
+        loop {
+            let asked = sqlx::query("SELECT 1").execute(&self.pool);
+            match tokio::time::timeout(WATCH, asked).await {
+                Ok(Ok(_)) => self.up(),
+                Ok(Err(_)) | Err(_) => self.down(),
+            }
+            if self.unless_stopped(tokio::time::sleep(WATCH)).await.is_err() {
+                return;
             }
         }
     }

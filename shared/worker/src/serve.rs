@@ -73,6 +73,11 @@ pub(crate) async fn serve<S: Send + Sync + 'static>(
     let mut parts: JoinSet<Result<(), Error>> = JoinSet::new();
     let listening = http::serve(bind, port, router, health.clone(), shutdown.clone());
     parts.spawn(async move { Ok(listening.await?) });
+    let watching = database.clone().watch();
+    parts.spawn(async move {
+        watching.await;
+        Ok(())
+    });
     let queues =
         Queues { desk, settings, amqp, health, database, schema, queued, migrator, relay, asked };
     parts.spawn(queues.run(publisher.clone(), shutdown.clone()));

@@ -17,11 +17,13 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable, ShortString},
 };
-use std::time::Instant;
-use tokio::{sync::mpsc, task::JoinSet};
+use std::time::{Duration, Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 const REPLIES: &str = "replies";
 const MOST: usize = 200;
+/// Between two looks whether the next saga is due.
+const TICK: Duration = Duration::from_millis(1);
 
 struct Seat {
     publish: Channel,
@@ -31,7 +33,15 @@ struct Seat {
 /// What is told of a batch of replies: for each, its saga and the step that it comes from.
 type Told = Vec<(u32, usize)>;
 
-pub async fn run(instances: &Instances, name: &str, sagas: u32, window: u32) -> Result<Measured> {
+/// When sagas begin.
+#[derive(Clone, Copy)]
+pub enum Pace {
+    /// So many at any time.
+    InFlight(u32),
+    PerSecond(u32),
+}
+
+pub async fn run(instances: &Instances, name: &str, sagas: u32, pace: Pace) -> Result<Measured> {
     let url = instances.vhost(&format!("bench-broker-{name}")).await?;
     let mut seats = Vec::new();
     for queue in PARTICIPANTS.into_iter().chain([REPLIES]) {
@@ -50,10 +60,13 @@ pub async fn run(instances: &Instances, name: &str, sagas: u32, window: u32) -> 
     let begun = meter.begin().await?;
     let mut starts = vec![None; sagas as usize];
     let mut waits = Vec::new();
-    let mut next = 0;
+    let (mut next, first) = (0, Instant::now());
     while (waits.len() as u32) < sagas {
-        let open = next - waits.len() as u32;
-        let batch: Vec<u32> = (next..sagas.min(next + window - open)).collect();
+        let due = match pace {
+            Pace::InFlight(window) => waits.len() as u32 + window,
+            Pace::PerSecond(rate) => (first.elapsed().as_secs_f64() * f64::from(rate)) as u32 + 1,
+        };
+        let batch: Vec<u32> = (next..sagas.min(due)).collect();
         next += batch.len() as u32;
         for saga in &batch {
             starts[*saga as usize] = Some(Instant::now());
@@ -65,6 +78,7 @@ pub async fn run(instances: &Instances, name: &str, sagas: u32, window: u32) -> 
                 let start = starts[saga as usize].take().context("a saga ended twice")?;
                 waits.push(start.elapsed().as_secs_f64() * 1000.0);
             },
+            () = sleep(TICK), if matches!(pace, Pace::PerSecond(_)) => {}
             failed = echoes.join_next() => {
                 failed.context("no participant")???;
                 anyhow::bail!("a participant has ended");

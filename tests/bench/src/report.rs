@@ -19,6 +19,8 @@ pub struct Row {
 pub struct Report {
     pub machine: Machine,
     pub rows: Vec<Row>,
+    /// What carries over to other machines, as far as the rows are there.
+    pub ratios: Vec<(&'static str, f64)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,6 +49,11 @@ const HEAD: &str = "\
 ";
 
 impl Report {
+    pub fn new(machine: Machine, rows: Vec<Row>) -> Self {
+        let ratios = ratios(&rows);
+        Report { machine, rows, ratios }
+    }
+
     pub fn table(&self) -> String {
         let mut text = HEAD.to_owned();
         for row in &self.rows {
@@ -72,7 +79,14 @@ impl Report {
             }
         }
         text.push('\n');
+        for (what, ratio) in &self.ratios {
+            let _ = writeln!(text, "{ratio:.2}  {what}");
+        }
+        text.push('\n');
         for Row { name, peaks: [broker, orchestrator, worker], .. } in &self.rows {
+            if *orchestrator == 0.0 {
+                continue; // a floor
+            }
             let _ = writeln!(
                 text,
                 "{name}: peak memory in MiB: broker {broker:.0}, orchestrator {orchestrator:.0}, largest worker {worker:.0}"
@@ -86,3 +100,57 @@ impl Report {
         text
     }
 }
+
+/// Steps of an order that completes, and of the other saga.
+const STEPS: (f64, f64) = (7.0, 4.0);
+/// What a row of which every third saga goes back costs more than one of which none does, times
+/// this, is what going back costs more than completing.
+const THIRDS: f64 = 3.0;
+
+fn ratios(rows: &[Row]) -> Vec<(&'static str, f64)> {
+    let at = |name: &str, load: &str| {
+        let row = rows.iter().find(|row| row.name == name)?;
+        let found = match load {
+            FULL => row.loads.last(),
+            load => row.loads.iter().find(|(name, _)| name == load),
+        };
+        found.map(|(_, measured)| measured)
+    };
+    let rate = |name: &str| at(name, FULL).map(|it| it.rate);
+    let p50 = |name: &str, load: &str| at(name, load).map(|it| it.p50);
+    let cpu = |name: &str| at(name, FULL).map(|it| it.cost.cpu.total());
+    let (saga, alone) = ("four steps", "four steps, a message each");
+    let undone = "four steps, every third undone";
+    let of = |one: Option<f64>, other: Option<f64>| Some(one? / other?);
+    let ratios = [
+        ("sagas/s, of the broker floor's", of(rate(saga), rate("broker floor"))),
+        (
+            "sagas/s with a message each, of the broker floor's",
+            of(rate(alone), rate("broker floor")),
+        ),
+        ("sagas/s, of the database floor's", of(rate(saga), rate("database floor"))),
+        ("sagas/s with packs, of those with a message each", of(rate(saga), rate(alone))),
+        (
+            "p50 of one in flight, of the broker floor's",
+            of(p50(saga, "1 in flight"), p50("broker floor", "1 in flight")),
+        ),
+        (
+            "p50 at 100/s, of the broker floor's",
+            of(p50(saga, "100/s"), p50("broker floor", "100/s")),
+        ),
+        ("p50 at 500/s, of that at 100/s", of(p50(saga, "500/s"), p50(saga, "100/s"))),
+        ("p50 at 1,000/s, of that at 100/s", of(p50(saga, "1000/s"), p50(saga, "100/s"))),
+        (
+            "CPU of a saga that goes back, of one that completes",
+            of(cpu(undone), cpu(saga)).map(|mixed| 1.0 + (mixed - 1.0) * THIRDS),
+        ),
+        (
+            "steps/s of orders, of those of sagas of four steps",
+            of(rate("place-order"), rate(saga)).map(|orders| orders * STEPS.0 / STEPS.1),
+        ),
+    ];
+    ratios.into_iter().filter_map(|(what, ratio)| Some((what, ratio?))).collect()
+}
+
+/// The load of a row that came last.
+const FULL: &str = "saturation";

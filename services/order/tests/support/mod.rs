@@ -64,6 +64,15 @@ impl Service {
         request.send().await.unwrap()
     }
 
+    pub async fn post(&self, path: &str, media: &str, body: String) -> Response {
+        let request = self.client.post(format!("{}{path}", self.url)).header("content-type", media);
+        request.body(body).send().await.unwrap()
+    }
+
+    pub async fn ask(&self, method: reqwest::Method, path: &str) -> Response {
+        self.client.request(method, format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
     /// Submits and expects to be accepted; the answer's body.
     pub async fn accepted(&self, body: &Value, key: Option<&str>) -> Value {
         let answer = self.submit(body, key).await;

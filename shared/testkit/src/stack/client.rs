@@ -65,6 +65,23 @@ impl Stack {
         .await
     }
 
+    /// An order whose shipment nobody books yet: shipping is stopped.
+    pub async fn until_shipping(&mut self, country: &str) -> Result<SagaId> {
+        if self.is_running("shipping")? {
+            self.stop("shipping").await?;
+        }
+        let id = self
+            .order(json!({
+                "customer_id": "cust_123",
+                "items": [{ "product_id": "prod_001", "quantity": 1 }],
+                "ship_to": { "country": country },
+            }))
+            .await?;
+        let asked = |saga: &Value| saga["waits"][0]["step"] == "book-shipment";
+        self.wait_until(id, "shipping to be asked", asked).await?;
+        Ok(id)
+    }
+
     pub async fn saga(&self, id: SagaId) -> Result<Value> {
         let running = self.processes.iter().filter(|process| process.service == "orchestrator");
         let mut last = anyhow::anyhow!("there is no orchestrator in this stack");
