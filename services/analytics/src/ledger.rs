@@ -2,6 +2,7 @@
 
 use contracts::{Money, SagaId};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// A longer reason is cut: it is part of an index, and meant for grouping.
 const MAX_REASON: usize = 300;
@@ -13,46 +14,57 @@ pub enum Ending<'a> {
     Cancelled { cause: &'a str, reason: &'a str },
 }
 
-/// Takes note that there is such an order. Any event says so, whichever comes first.
-pub async fn note(
-    sql: &mut PgConnection,
-    order: SagaId,
-    customer_id: &str,
-    total: &Money,
-) -> sqlx::Result<()> {
+/// An order, as every event tells of it.
+#[derive(Debug)]
+pub struct Noted<'a> {
+    pub order: SagaId,
+    pub customer_id: &'a str,
+    pub total: &'a Money,
+}
+
+/// Takes note that there are such orders, each named once. Any event says so, whichever comes first.
+pub async fn note(sql: &mut PgConnection, orders: &[Noted<'_>]) -> sqlx::Result<()> {
     // Waits for any other batch to finish: from here on there is no lock to quarrel about.
     sqlx::query("SELECT FROM totals FOR UPDATE").execute(&mut *sql).await?;
     sqlx::query(
         "WITH new AS (
-            INSERT INTO orders (order_id, customer_id, amount, currency) VALUES ($1, $2, $3, $4)
+            INSERT INTO orders (order_id, customer_id, amount, currency)
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[])
             ON CONFLICT (order_id) DO NOTHING RETURNING order_id
-         )
-         UPDATE totals SET created = created + 1 FROM new",
+         ), counted AS (SELECT count(*) AS orders FROM new)
+         UPDATE totals SET created = created + counted.orders FROM counted WHERE counted.orders > 0",
     )
-    .bind(order.0)
-    .bind(customer_id)
-    .bind(total.amount)
-    .bind(total.currency.as_str())
+    .bind(orders.iter().map(|noted| noted.order.0).collect::<Vec<_>>())
+    .bind(orders.iter().map(|noted| noted.customer_id).collect::<Vec<_>>())
+    .bind(orders.iter().map(|noted| noted.total.amount).collect::<Vec<_>>())
+    .bind(orders.iter().map(|noted| noted.total.currency.as_str()).collect::<Vec<_>>())
     .execute(sql)
     .await?;
     Ok(())
 }
 
-/// Closes a noted order and counts its ending, unless it has ended before.
-pub async fn close(sql: &mut PgConnection, order: SagaId, ending: Ending<'_>) -> sqlx::Result<()> {
+/// Closes noted orders and counts their ending, except those that have ended before.
+pub async fn close(
+    sql: &mut PgConnection,
+    orders: &[SagaId],
+    ending: Ending<'_>,
+) -> sqlx::Result<()> {
+    let orders: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
     match ending {
         Ending::Confirmed => {
             sqlx::query(
                 "WITH closed AS (
                     UPDATE orders SET status = 'confirmed', updated_at = now()
-                    WHERE order_id = $1 AND status = 'pending' RETURNING amount, currency
+                    WHERE order_id = ANY($1) AND status = 'pending' RETURNING amount, currency
                  ), earned AS (
-                    INSERT INTO revenue (currency, amount) SELECT currency, amount FROM closed
+                    INSERT INTO revenue (currency, amount)
+                    SELECT currency, sum(amount)::bigint FROM closed GROUP BY currency
                     ON CONFLICT (currency) DO UPDATE SET amount = revenue.amount + excluded.amount
-                 )
-                 UPDATE totals SET confirmed = confirmed + 1 FROM closed",
+                 ), counted AS (SELECT count(*) AS orders FROM closed)
+                 UPDATE totals SET confirmed = confirmed + counted.orders
+                 FROM counted WHERE counted.orders > 0",
             )
-            .bind(order.0)
+            .bind(orders)
             .execute(sql)
             .await?;
         }
@@ -62,14 +74,19 @@ pub async fn close(sql: &mut PgConnection, order: SagaId, ending: Ending<'_>) ->
                 "WITH closed AS (
                     UPDATE orders SET status = 'cancelled', cause = $2, reason = $3,
                                       updated_at = now()
-                    WHERE order_id = $1 AND status = 'pending' RETURNING order_id
+                    WHERE order_id = ANY($1) AND status = 'pending' RETURNING order_id
+                 ), counted AS (
+                    SELECT count(*) AS orders FROM closed
                  ), failed AS (
-                    INSERT INTO failure (cause, reason, count) SELECT $2, $3, 1 FROM closed
-                    ON CONFLICT (cause, reason) DO UPDATE SET count = failure.count + 1
+                    INSERT INTO failure (cause, reason, count)
+                    SELECT $2, $3, orders FROM counted WHERE orders > 0
+                    ON CONFLICT (cause, reason)
+                    DO UPDATE SET count = failure.count + excluded.count
                  )
-                 UPDATE totals SET cancelled = cancelled + 1 FROM closed",
+                 UPDATE totals SET cancelled = cancelled + counted.orders
+                 FROM counted WHERE counted.orders > 0",
             )
-            .bind(order.0)
+            .bind(orders)
             .bind(cause)
             .bind(reason)
             .execute(sql)

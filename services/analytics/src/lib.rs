@@ -17,7 +17,7 @@ pub struct Analytics;
 /// The subscriber with all that it listens to.
 pub fn worker() -> Worker<Analytics> {
     Worker::new("analytics", Analytics)
-        .on::<OrderCreated>()
-        .on::<OrderConfirmed>()
-        .on::<OrderCancelled>()
+        .on_many::<OrderCreated>()
+        .on_many::<OrderConfirmed>()
+        .on_many::<OrderCancelled>()
 }

@@ -3,7 +3,7 @@
 
 use analytics::{Analytics, api};
 use contracts::{
-    Currency, Money, SagaId,
+    Currency, EventEnvelope, Money, SagaId,
     order::{OrderCancelled, OrderConfirmed, OrderCreated},
 };
 use runtime::{health::Health, http, http_client};
@@ -103,6 +103,49 @@ async fn orders_revenue_and_failures_are_counted() {
                 "revenue": [{ "amount": 3160, "currency": "EUR" }],
                 "failures": [{ "cause": "reserve-stock", "reason": "out of stock", "count": 2 }] })
     );
+}
+
+#[tokio::test]
+async fn events_that_come_together_count_as_each_alone() {
+    let service = start().await;
+    let orders = [(); 4].map(|()| order());
+    let (customer_id, lines) = (customer(), Vec::new());
+    let told = |order: SagaId| OrderCreated {
+        order,
+        customer_id: customer_id.clone(),
+        lines: lines.clone(),
+        total: total(),
+    };
+    let ended = |order: SagaId| OrderConfirmed {
+        order,
+        customer_id: customer_id.clone(),
+        lines: lines.clone(),
+        total: total(),
+    };
+    let undone = |order: SagaId| OrderCancelled {
+        order,
+        customer_id: customer_id.clone(),
+        total: total(),
+        reason: "out of stock".to_owned(),
+        cause: "reserve-stock".to_owned(),
+    };
+    let mut events: Vec<_> =
+        orders.iter().map(|order| EventEnvelope::of(*order, &told(*order)).unwrap()).collect();
+    for order in &orders[..2] {
+        events.push(EventEnvelope::of(*order, &ended(*order)).unwrap());
+    }
+    events.push(EventEnvelope::of(orders[2], &undone(orders[2])).unwrap());
+    for new in [true, false] {
+        for heard in service.bench.tell_all(&events).await.unwrap() {
+            assert_eq!(heard.unwrap(), new);
+        }
+        assert_eq!(
+            service.get("").await,
+            json!({ "orders": counts(4, 2, 1),
+                    "revenue": [{ "amount": 3160, "currency": "EUR" }],
+                    "failures": [{ "cause": "reserve-stock", "reason": "out of stock", "count": 1 }] })
+        );
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use contracts::{
     inventory::{ReleaseStock, ReserveStock},
     order::OrderConfirmed,
 };
-use worker::{Fault, Handle, Listen, NotDone, Outcome, Tx};
+use worker::{Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone, Outcome, Tx};
 
 use crate::{
     Inventory,
@@ -14,7 +14,22 @@ use crate::{
 
 impl Handle<ReserveStock> for Inventory {
     async fn handle(&self, tx: &mut Tx<'_>, command: ReserveStock) -> Outcome<ReserveStock> {
-        stock::reserve(tx.sql(), command.order.0, &command.lines).await?.map_err(NotDone::Refused)
+        let orders = [(command.order.0, command.lines.as_slice())];
+        stock::reserve(tx.sql(), &orders).await?.map_err(NotDone::Refused)
+    }
+}
+
+impl HandleMany<ReserveStock> for Inventory {
+    async fn handle_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, ReserveStock)],
+    ) -> Result<Option<Vec<()>>, Fault> {
+        let orders: Vec<_> =
+            commands.iter().map(|(_, it)| (it.order.0, it.lines.as_slice())).collect();
+        // Who is to be refused shows only when each is alone.
+        let reserved = stock::reserve(tx.sql(), &orders).await?;
+        Ok(reserved.is_ok().then(|| vec![(); commands.len()]))
     }
 }
 
@@ -30,10 +45,22 @@ impl Listen<OrderConfirmed> for Inventory {
     }
 }
 
+impl ListenMany<OrderConfirmed> for Inventory {
+    async fn on_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        events: &[(SagaId, OrderConfirmed)],
+    ) -> Result<bool, Fault> {
+        let orders: Vec<_> = events.iter().map(|(_, event)| event.order.0).collect();
+        let moved = stock::settle(tx.sql(), &orders, Movement::Ship).await?;
+        Ok(orders.iter().all(|order| moved.contains(order)))
+    }
+}
+
 /// Moves what is held. That it has moved this way before is fine, and so is nothing to release;
 /// anything else means that stock went both ways, which a person must look at.
 async fn settle(tx: &mut Tx<'_>, order: SagaId, to: Movement) -> Result<(), Fault> {
-    if stock::settle(tx.sql(), order.0, to).await? > 0 {
+    if !stock::settle(tx.sql(), &[order.0], to).await?.is_empty() {
         return Ok(());
     }
     let status = stock::status(tx.sql(), order.0).await?;

@@ -23,5 +23,8 @@ pub struct Inventory;
 
 /// The participant with all that it handles and listens to.
 pub fn worker() -> Worker<Inventory> {
-    Worker::new("inventory", Inventory).pair::<ReserveStock, ReleaseStock>().on::<OrderConfirmed>()
+    Worker::new("inventory", Inventory)
+        .pair::<ReserveStock, ReleaseStock>()
+        .set_wise::<ReserveStock>()
+        .on_many::<OrderConfirmed>()
 }

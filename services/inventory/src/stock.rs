@@ -3,17 +3,23 @@
 
 use contracts::inventory::{Line, StockRefusal};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
-/// Holds every line for the order, or none. The caller's transaction must be undone on a refusal.
+/// Holds every line for every order, or none. The caller's transaction must be undone on a refusal.
 pub async fn reserve(
     sql: &mut PgConnection,
-    order: Uuid,
-    lines: &[Line],
+    orders: &[(Uuid, &[Line])],
 ) -> sqlx::Result<Result<(), StockRefusal>> {
-    let wanted = per_product(lines);
-    let (products, quantities): (Vec<&str>, Vec<i64>) = wanted.iter().unzip();
+    let mut wanted = BTreeMap::new();
+    let mut holds = Vec::new();
+    for (order, lines) in orders {
+        for (product, quantity) in per_product(lines) {
+            *wanted.entry(product).or_default() += quantity;
+            holds.push((*order, product, quantity));
+        }
+    }
+    let products: Vec<&str> = wanted.keys().copied().collect();
     let free: HashMap<String, i64> = sqlx::query_as(
         "SELECT product_id, free FROM product WHERE product_id = ANY($1)
          ORDER BY product_id FOR NO KEY UPDATE",
@@ -29,14 +35,17 @@ pub async fn reserve(
     sqlx::query(
         "WITH line AS (
             INSERT INTO hold (order_id, product_id, quantity)
-            SELECT $1, * FROM unnest($2::text[], $3::bigint[]) RETURNING product_id, quantity
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[])
+            RETURNING product_id, quantity
+         ), moved AS (
+            SELECT product_id, sum(quantity)::bigint AS quantity FROM line GROUP BY product_id
          )
          UPDATE product SET free = free - quantity, reserved = reserved + quantity
-         FROM line WHERE product.product_id = line.product_id",
+         FROM moved WHERE product.product_id = moved.product_id",
     )
-    .bind(order)
-    .bind(&products)
-    .bind(&quantities)
+    .bind(holds.iter().map(|(order, ..)| *order).collect::<Vec<_>>())
+    .bind(holds.iter().map(|(_, product, _)| *product).collect::<Vec<_>>())
+    .bind(holds.iter().map(|(.., quantity)| *quantity).collect::<Vec<_>>())
     .execute(sql)
     .await?;
     Ok(Ok(()))
@@ -80,36 +89,51 @@ pub enum Movement {
     Ship,
 }
 
-/// Moves all that is held for the order; what has moved before stays where it is. Answers how many
-/// products moved.
-pub async fn settle(sql: &mut PgConnection, order: Uuid, to: Movement) -> sqlx::Result<u64> {
+/// Moves all that is held for the orders; what has moved before stays where it is. Answers the
+/// orders of which something moved.
+pub async fn settle(
+    sql: &mut PgConnection,
+    orders: &[Uuid],
+    to: Movement,
+) -> sqlx::Result<HashSet<Uuid>> {
     sqlx::query(
         "SELECT FROM product WHERE product_id IN
-            (SELECT product_id FROM hold WHERE order_id = $1 AND status = 'held')
+            (SELECT product_id FROM hold WHERE order_id = ANY($1) AND status = 'held')
          ORDER BY product_id FOR NO KEY UPDATE",
     )
-    .bind(order)
+    .bind(orders)
     .execute(&mut *sql)
     .await?;
     let statement = match to {
         Movement::Release => {
             "WITH line AS (
                 UPDATE hold SET status = 'released', updated_at = now()
-                WHERE order_id = $1 AND status = 'held' RETURNING product_id, quantity
+                WHERE order_id = ANY($1) AND status = 'held'
+                RETURNING order_id, product_id, quantity
+             ), moved AS (
+                UPDATE product SET reserved = reserved - quantity, free = free + quantity
+                FROM (SELECT product_id, sum(quantity)::bigint AS quantity
+                        FROM line GROUP BY product_id) AS sum
+                WHERE product.product_id = sum.product_id
              )
-             UPDATE product SET reserved = reserved - quantity, free = free + quantity
-             FROM line WHERE product.product_id = line.product_id"
+             SELECT DISTINCT order_id FROM line"
         }
         Movement::Ship => {
             "WITH line AS (
                 UPDATE hold SET status = 'shipped', updated_at = now()
-                WHERE order_id = $1 AND status = 'held' RETURNING product_id, quantity
+                WHERE order_id = ANY($1) AND status = 'held'
+                RETURNING order_id, product_id, quantity
+             ), moved AS (
+                UPDATE product SET reserved = reserved - quantity, shipped = shipped + quantity
+                FROM (SELECT product_id, sum(quantity)::bigint AS quantity
+                        FROM line GROUP BY product_id) AS sum
+                WHERE product.product_id = sum.product_id
              )
-             UPDATE product SET reserved = reserved - quantity, shipped = shipped + quantity
-             FROM line WHERE product.product_id = line.product_id"
+             SELECT DISTINCT order_id FROM line"
         }
     };
-    Ok(sqlx::query(statement).bind(order).execute(sql).await?.rows_affected())
+    let moved: Vec<Uuid> = sqlx::query_scalar(statement).bind(orders).fetch_all(sql).await?;
+    Ok(moved.into_iter().collect())
 }
 
 /// The status that all holds of the order have, if there are any.

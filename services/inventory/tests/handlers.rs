@@ -4,7 +4,7 @@
 mod support;
 
 use contracts::{
-    Currency, Money, Outcome, SagaId,
+    Currency, EventEnvelope, Leg, Money, Outcome, SagaId,
     inventory::{Line, ReleaseStock, ReserveStock, StockRefusal},
     order::OrderConfirmed,
 };
@@ -12,7 +12,7 @@ use inventory::product::Product;
 use serde_json::Value;
 use support::{Service, start};
 use uuid::Uuid;
-use worker::Fault;
+use worker::{Fault, testing::envelope};
 
 fn order() -> SagaId {
     SagaId(Uuid::now_v7())
@@ -191,4 +191,47 @@ async fn fifty_orders_at_once_get_the_last_units_and_not_one_more() {
     assert_eq!(reserved, 3);
     assert_eq!(where_it_is(&service.product("prod_023").await), (0, 3, 0));
     assert_eq!(where_it_is(&service.product("prod_001").await), (11_997, 3, 0));
+}
+
+#[tokio::test]
+async fn many_orders_are_held_and_shipped_at_one_go_as_each_alone() {
+    let service = start().await;
+    let orders: Vec<_> = (1..=3).map(|quantity| (order(), quantity)).collect();
+    let commands: Vec<_> = orders
+        .iter()
+        .map(|(order, quantity)| {
+            let lines = vec![line("prod_001", *quantity), line("prod_002", 1)];
+            envelope(*order, STEP, Leg::Action, &ReserveStock { order: *order, lines }).unwrap()
+        })
+        .collect();
+    for result in service.bench.handle_all(&commands).await {
+        assert_eq!(result.unwrap().outcome, Outcome::Done);
+    }
+    assert_eq!(where_it_is(&service.product("prod_001").await), (11_994, 6, 0));
+    assert_eq!(where_it_is(&service.product("prod_002").await), (9_997, 3, 0));
+    let told = |(order, _): &(SagaId, i32)| EventEnvelope::of(*order, &confirmed(*order)).unwrap();
+    let events: Vec<_> = orders.iter().map(told).collect();
+    for new in [true, false] {
+        for heard in service.bench.tell_all(&events).await.unwrap() {
+            assert_eq!(heard.unwrap(), new);
+        }
+        assert_eq!(where_it_is(&service.product("prod_001").await), (11_994, 0, 6));
+    }
+}
+
+#[tokio::test]
+async fn of_many_orders_only_those_are_refused_for_which_too_little_is_left() {
+    let service = start().await;
+    let orders = [(); 3].map(|()| order());
+    let commands: Vec<_> = orders
+        .iter()
+        .map(|order| {
+            let command = ReserveStock { order: *order, lines: vec![line("prod_023", 2)] };
+            envelope(*order, STEP, Leg::Action, &command).unwrap()
+        })
+        .collect();
+    let results = service.bench.handle_all(&commands).await;
+    let outcomes: Vec<_> = results.into_iter().map(|result| result.unwrap().outcome).collect();
+    assert_eq!(outcomes, [Outcome::Done, Outcome::Refused, Outcome::Refused]);
+    assert_eq!(where_it_is(&service.product("prod_023").await), (1, 2, 0));
 }

@@ -1,9 +1,12 @@
 //! The order as a participant of its own saga. Each change is one conditional update: it happens
 //! once, whatever is sent twice.
 
-use contracts::order::{CancelOrder, ConfirmOrder, OpenOrder, OrderNotOpen};
+use contracts::{
+    SagaId,
+    order::{CancelOrder, ConfirmOrder, OpenOrder, OrderNotOpen},
+};
 use uuid::Uuid;
-use worker::{Fault, Handle, NotDone, Outcome, Tx};
+use worker::{Fault, Handle, HandleMany, ManyTx, NotDone, Outcome, Tx};
 
 use crate::{Orders, order::Order};
 
@@ -21,6 +24,24 @@ impl Handle<OpenOrder> for Orders {
             return Err(NotDone::Refused(OrderNotOpen { status }));
         }
         Ok(())
+    }
+}
+
+impl HandleMany<OpenOrder> for Orders {
+    async fn handle_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, OpenOrder)],
+    ) -> Result<Option<Vec<()>>, Fault> {
+        let opened = sqlx::query(
+            "UPDATE orders SET opened_at = coalesce(opened_at, now()), updated_at = now()
+             WHERE id = ANY($1) AND status = 'pending'",
+        )
+        .bind(commands.iter().map(|(_, command)| command.order.0).collect::<Vec<_>>())
+        .execute(tx.sql())
+        .await?;
+        let all = usize::try_from(opened.rows_affected()) == Ok(commands.len());
+        Ok(all.then(|| vec![(); commands.len()]))
     }
 }
 
@@ -57,6 +78,35 @@ impl Handle<ConfirmOrder> for Orders {
             Some(order) => Ok(tx.publish(order.saga(), &order.confirmed())?),
             None => already(tx, command.order.0, &["confirmed"]).await,
         }
+    }
+}
+
+impl HandleMany<ConfirmOrder> for Orders {
+    async fn handle_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, ConfirmOrder)],
+    ) -> Result<Option<Vec<()>>, Fault> {
+        // Each event is told with the command whose saga it belongs to.
+        if commands.iter().any(|(saga, command)| command.order != *saga) {
+            return Ok(None);
+        }
+        let confirmed: Vec<Order> = sqlx::query_as(
+            "UPDATE orders SET status = 'confirmed', tracking = told.tracking, updated_at = now()
+             FROM unnest($1::uuid[], $2::text[]) AS told (order_id, tracking)
+             WHERE id = told.order_id AND status = 'pending' RETURNING orders.*",
+        )
+        .bind(commands.iter().map(|(_, command)| command.order.0).collect::<Vec<_>>())
+        .bind(commands.iter().map(|(_, command)| command.tracking.clone()).collect::<Vec<_>>())
+        .fetch_all(tx.sql())
+        .await?;
+        if confirmed.len() != commands.len() {
+            return Ok(None);
+        }
+        for order in &confirmed {
+            tx.publish(order.saga(), &order.confirmed())?;
+        }
+        Ok(Some(vec![(); commands.len()]))
     }
 }
 

@@ -25,5 +25,9 @@ pub struct Orders;
 
 /// The participant with all that it handles.
 pub fn worker() -> Worker<Orders> {
-    Worker::new("order", Orders).pair::<OpenOrder, CancelOrder>().retriable::<ConfirmOrder>()
+    Worker::new("order", Orders)
+        .pair::<OpenOrder, CancelOrder>()
+        .set_wise::<OpenOrder>()
+        .retriable::<ConfirmOrder>()
+        .set_wise::<ConfirmOrder>()
 }

@@ -1,12 +1,13 @@
 //! Who handles what: every command and event type that a service has registered.
 
 use crate::{
-    Answered, Fault, Handle, HandleMany, Listen, Outside, batch,
+    Answered, Fault, Handle, HandleMany, Listen, ListenMany, Outside, batch,
     database::{Database, Unfinished},
-    erased::{As, Ear, InDatabase, SetWise},
+    erased::{As, Ear, Ears, InDatabase, SetWise},
+    listen,
     outside::{self, Errands, Perform},
 };
-use contracts::{Command, CommandEnvelope, Event, participant_of};
+use contracts::{Command, CommandEnvelope, Event, EventEnvelope, participant_of};
 use messaging::spans::{self, About, Transaction};
 use runtime::{resilience::Breaker, trace::Context};
 use std::{collections::BTreeMap, future::Future, sync::Arc};
@@ -26,6 +27,7 @@ pub(crate) struct Desk {
     entries: BTreeMap<&'static str, Entry>,
     ears: BTreeMap<&'static str, Box<dyn Ear>>,
     many: BTreeMap<&'static str, Box<dyn SetWise>>,
+    ears_for_many: BTreeMap<&'static str, Box<dyn Ears>>,
     errands: Errands,
     /// What is wrong with the registrations; told at the start.
     pub(crate) mistakes: Vec<String>,
@@ -38,6 +40,7 @@ impl Desk {
             entries: BTreeMap::new(),
             ears: BTreeMap::new(),
             many: BTreeMap::new(),
+            ears_for_many: BTreeMap::new(),
             errands: Errands::default(),
             mistakes: Vec::new(),
         }
@@ -59,6 +62,11 @@ impl Desk {
         if self.ears.insert(E::TYPE, Box::new(As::<S, E>::new(service))).is_some() {
             self.mistakes.push(format!("{} is listened to twice", E::TYPE));
         }
+    }
+
+    pub(crate) fn listen_many<S: ListenMany<E>, E: Event>(&mut self, service: &Arc<S>) {
+        self.listen::<S, E>(service);
+        self.ears_for_many.insert(E::TYPE, Box::new(As::<S, E>::new(service)));
     }
 
     fn enter(&mut self, kind: &'static str, entry: Entry) {
@@ -85,8 +93,12 @@ impl Desk {
         }
     }
 
-    pub(crate) fn ear(&self, kind: &str) -> Option<&dyn Ear> {
-        self.ears.get(kind).map(AsRef::as_ref)
+    /// An event that somebody here listens to.
+    pub(crate) fn heard<'a>(&'a self, event: &'a EventEnvelope) -> Option<listen::Item<'a>> {
+        let kind = event.kind.as_str();
+        let ear = self.ears.get(kind)?.as_ref();
+        let many = self.ears_for_many.get(kind).map(AsRef::as_ref);
+        Some(listen::Item { event, ear, many })
     }
 
     pub(crate) fn takes_commands(&self) -> bool {

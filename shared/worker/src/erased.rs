@@ -1,6 +1,6 @@
 //! Handlers without their types: what the queue knows is the name of a command and its bytes.
 
-use crate::{Fault, Handle, HandleMany, Listen, ManyTx, NotDone, Tx, handle::CallKey};
+use crate::{Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone, Tx, handle::CallKey};
 use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, Outcome};
 use futures_util::FutureExt;
 use runtime::failpoint::{self, Instead};
@@ -58,6 +58,16 @@ pub(crate) trait Ear: Send + Sync {
         tx: &'a mut Tx<'_>,
         event: &'a EventEnvelope,
     ) -> Boxed<'a, Result<(), Fault>>;
+}
+
+/// [`ListenMany`] for some event.
+pub(crate) trait Ears: Send + Sync {
+    /// `false` when each has to be taken in alone.
+    fn on_many<'a>(
+        &'a self,
+        tx: &'a mut ManyTx<'_>,
+        events: &'a [&'a EventEnvelope],
+    ) -> Boxed<'a, Result<bool, Fault>>;
 }
 
 /// A service, seen as the handler of one message type.
@@ -131,6 +141,22 @@ impl<S: Listen<E>, E: Event> Ear for As<S, E> {
         Box::pin(async move {
             let event = event.decode::<E>().map_err(Fault::unreadable)?;
             guarded(self.service.on(tx, event)).await?
+        })
+    }
+}
+
+impl<S: ListenMany<E>, E: Event> Ears for As<S, E> {
+    fn on_many<'a>(
+        &'a self,
+        tx: &'a mut ManyTx<'_>,
+        events: &'a [&'a EventEnvelope],
+    ) -> Boxed<'a, Result<bool, Fault>> {
+        Box::pin(async move {
+            let decode = |event: &&EventEnvelope| Ok((event.saga, event.decode::<E>()?));
+            let decoded: Result<Vec<_>, serde_json::Error> = events.iter().map(decode).collect();
+            // One that cannot be read is told of when it is alone.
+            let Ok(decoded) = decoded else { return Ok(false) };
+            guarded(self.service.on_many(tx, &decoded)).await?
         })
     }
 }

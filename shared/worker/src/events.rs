@@ -85,7 +85,7 @@ impl Events {
         let (mut told, mut letters, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in deliveries {
             let event = match delivery.incoming.event() {
-                Ok(event) if self.desk.ear(&event.kind).is_some() => Ok(event),
+                Ok(event) if self.desk.heard(&event).is_some() => Ok(event),
                 Ok(event) => Err(disposal::unknown_type(&event.kind)),
                 Err(poison) => Err(poison),
             };
@@ -156,10 +156,7 @@ impl Events {
         &self,
         events: &[&EventEnvelope],
     ) -> Result<Vec<Result<listen::Heard, Fault>>, Unfinished> {
-        let items: Vec<_> = events
-            .iter()
-            .filter_map(|event| Some(Item { event, ear: self.desk.ear(&event.kind)? }))
-            .collect();
+        let items: Vec<_> = events.iter().filter_map(|event| self.desk.heard(event)).collect();
         if items.is_empty() {
             return Ok(Vec::new());
         }

@@ -26,6 +26,18 @@ pub trait HandleMany<C: Command>: Handle<C> {
     ) -> impl Future<Output = Result<Option<Vec<C::Reply>>, Fault>> + Send;
 }
 
+/// Takes in events of one kind, of many sagas, at one go; registered with
+/// [`Worker::on_many`](crate::Worker).
+pub trait ListenMany<E: Event>: Listen<E> {
+    /// Either takes in all of them, of which there are two at least, and answers `true`, or none:
+    /// whatever is written is undone with `false` and with a fault, and each is taken in alone then.
+    fn on_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        events: &[(SagaId, E)],
+    ) -> impl Future<Output = Result<bool, Fault>> + Send;
+}
+
 /// Handles a command whose effect is outside the database: a gateway, a carrier, a mail server.
 ///
 /// Three phases, so that no transaction is ever open while the other side thinks:

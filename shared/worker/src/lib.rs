@@ -104,7 +104,7 @@ mod worker;
 
 pub use answered::Answered;
 pub use context::Context;
-pub use handle::{CallKey, Handle, HandleMany, Listen, Outside};
+pub use handle::{CallKey, Handle, HandleMany, Listen, ListenMany, Outside};
 pub use outcome::{Fault, NotDone, Outcome};
 pub use settings::Settings;
 pub use tx::{ManyTx, Tx};

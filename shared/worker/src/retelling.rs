@@ -102,10 +102,8 @@ impl Retelling {
     }
 
     async fn hear(&self, events: &[EventEnvelope], patient: bool) -> Result<(), Error> {
-        let items: Vec<Item<'_>> = events
-            .iter()
-            .filter_map(|event| Some(Item { event, ear: self.desk.ear(&event.kind)? }))
-            .collect();
+        let items: Vec<Item<'_>> =
+            events.iter().filter_map(|event| self.desk.heard(event)).collect();
         if items.is_empty() {
             return Ok(());
         }

@@ -77,15 +77,28 @@ impl<S: Send + Sync + 'static> Bench<S> {
     /// Tells an event. Whether it was new.
     pub async fn tell<E: Event>(&self, saga: SagaId, event: &E) -> Result<bool, Fault> {
         let event = EventEnvelope::of(saga, event)?;
-        let ear = self
-            .desk
-            .ear(&event.kind)
-            .ok_or_else(|| Fault::permanent(format!("nobody listens to {}", event.kind)))?;
-        let items = vec![listen::Item { event: &event, ear }];
-        let handle = |items| listen::handle(&self.database.lanes, items);
-        let heard = desk::each(&self.database, items, handle).await;
-        let heard = heard.map_err(Fault::transient)?.pop();
+        let nobody = || Fault::permanent(format!("nobody listens to {}", event.kind));
+        let items = vec![self.desk.heard(&event).ok_or_else(nobody)?];
+        let heard = self.hear(items).await?.pop();
         Ok(heard.transpose()? == Some(listen::Heard::New))
+    }
+
+    /// Tells events as one batch; of each, in order, whether it was new.
+    pub async fn tell_all(
+        &self,
+        events: &[EventEnvelope],
+    ) -> Result<Vec<Result<bool, Fault>>, Fault> {
+        let items = events.iter().filter_map(|event| self.desk.heard(event)).collect();
+        let heard = self.hear(items).await?;
+        Ok(heard.into_iter().map(|one| Ok(one? == listen::Heard::New)).collect())
+    }
+
+    async fn hear(
+        &self,
+        items: Vec<listen::Item<'_>>,
+    ) -> Result<Vec<Result<listen::Heard, Fault>>, Fault> {
+        let handle = |items| listen::handle(&self.database.lanes, items);
+        desk::each(&self.database, items, handle).await.map_err(Fault::transient)
     }
 }
 

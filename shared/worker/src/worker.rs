@@ -1,5 +1,5 @@
 use crate::{
-    Context, Handle, HandleMany, Listen, Outside, Settings,
+    Context, Handle, HandleMany, Listen, ListenMany, Outside, Settings,
     desk::Desk,
     retelling::Publisher,
     serve::{self, Service},
@@ -142,6 +142,16 @@ impl<S: Send + Sync + 'static> Worker<S> {
         S: Listen<E>,
     {
         self.desk.listen::<S, E>(&self.service);
+        self
+    }
+
+    /// Listens to an event as [`on`](Self::on) does, and takes in those that come together at one go.
+    #[must_use]
+    pub fn on_many<E: Event>(mut self) -> Self
+    where
+        S: ListenMany<E>,
+    {
+        self.desk.listen_many::<S, E>(&self.service);
         self
     }
 

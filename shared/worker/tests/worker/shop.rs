@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use testkit::ScratchDb;
 use uuid::Uuid;
 use worker::{
-    Fault, Handle, HandleMany, Listen, ManyTx, NotDone::Refused, Outcome, Tx, Worker,
+    Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone::Refused, Outcome, Tx, Worker,
     testing::Bench,
 };
 
@@ -147,6 +147,21 @@ impl Listen<Taken> for Shop {
             true => Err(Fault::transient("not just now")),
             false => Ok(()),
         }
+    }
+}
+
+impl ListenMany<Taken> for Shop {
+    async fn on_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        events: &[(SagaId, Taken)],
+    ) -> Result<bool, Fault> {
+        // Written before it looks whether it can be: a test sees that it is undone.
+        sqlx::query("UPDATE shelf SET told = told + $1")
+            .bind(i32::try_from(events.len()).map_err(Fault::permanent)?)
+            .execute(tx.sql())
+            .await?;
+        Ok(events.iter().all(|(_, event)| event.thing == "teapot"))
     }
 }
 
