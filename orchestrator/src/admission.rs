@@ -145,7 +145,8 @@ impl Admission {
             let seen = self.seen();
             (seen.taken, seen.under_way)
         };
-        let counted = sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&self.pool).await;
+        let counting = sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&self.pool);
+        let counted = store::in_time(counting).await;
         let mut seen = self.seen();
         match counted {
             Ok(in_flight) => {

@@ -23,16 +23,18 @@ use crate::engine::Engine;
 use collector::Collector;
 use messaging::{Amqp, Publisher};
 use runtime::{config, health::Health, shutdown::Shutdown};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io::ErrorKind, sync::Arc, time::Duration};
 use tokio::{
     sync::Notify,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
 
 /// Between two looks at replays.
 const PAUSE: Duration = Duration::from_millis(500);
+/// For one look, which may have to send what many replays wait for.
+const LOOK: Duration = Duration::from_secs(60);
 /// Between two counts of what is open.
 const COUNT: Duration = Duration::from_secs(10);
 
@@ -120,7 +122,9 @@ impl Office {
     async fn replay(self) {
         let mut counted: Option<Instant> = None;
         while !self.shutdown.is_begun() {
-            if let Err(error) = self.look().await {
+            let looked = timeout(LOOK, self.look()).await;
+            let away = || Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
+            if let Err(error) = looked.unwrap_or_else(|_| away()) {
                 tracing::warn!(%error, "cannot see to replays");
             }
             if counted.is_none_or(|at| at.elapsed() > COUNT) {
@@ -143,7 +147,7 @@ impl Office {
 
     /// Every orchestrator tells the same.
     async fn count(&self) {
-        match listing::open(&self.engine.pool).await {
+        match store::in_time(listing::open(&self.engine.pool)).await {
             Ok(open) => {
                 for owner in &self.owners {
                     let count = open.get(owner).copied().unwrap_or_default();

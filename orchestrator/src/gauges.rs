@@ -13,7 +13,7 @@ const STATES: [&str; 2] = ["running", "compensating"];
 /// says so.
 pub async fn run(pool: PgPool, catalogue: Arc<Catalogue>, shutdown: Shutdown) {
     while !shutdown.is_begun() {
-        match open(&pool).await {
+        match store::in_time(open(&pool)).await {
             Ok(open) => tell(&catalogue, &open),
             Err(error) => tracing::debug!(%error, "open sagas are not counted"),
         }

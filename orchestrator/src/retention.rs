@@ -31,7 +31,7 @@ impl Retention {
     pub async fn run(self) {
         while !self.shutdown.is_begun() {
             let began = Instant::now();
-            let pause = match remove(&self.pool, self.age, BATCH).await {
+            let pause = match store::in_time(remove(&self.pool, self.age, BATCH)).await {
                 Ok(0) => PAUSE.min(self.age / 2).max(Duration::from_millis(250)),
                 Ok(removed) => {
                     metrics::counter!("sagas_removed_total").increment(removed);

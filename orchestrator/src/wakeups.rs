@@ -3,19 +3,17 @@
 
 use crate::{
     engine::{Engine, Occurrence},
+    journal,
     sending::Sender,
     trail::Trail,
 };
 use contracts::SagaId;
 use messaging::spans::Transaction;
 use runtime::{health::Part, sabotage::Safety, shutdown::Shutdown};
-use std::{io::ErrorKind, time::Duration};
-use tokio::time::timeout;
+use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(250);
 const MOST: i64 = 200;
-/// For one look.
-const LOOK: Duration = Duration::from_secs(10);
 
 pub struct Wakeups {
     pub engine: Engine,
@@ -62,8 +60,7 @@ impl Wakeups {
         if !self.sender.publisher.is_connected() || Safety::Wakeup.is_off() {
             return Ok(false);
         }
-        let looked = timeout(LOOK, crate::journal::due(&self.engine.pool, definitions, MOST)).await;
-        let due = looked.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))?;
+        let due = store::in_time(journal::due(&self.engine.pool, definitions, MOST)).await?;
         if due.is_empty() {
             return Ok(false);
         }

@@ -130,7 +130,7 @@ fn event<T: serde::Serialize>(revision: i64, data: &T) -> sse::Event {
 
 async fn revision(desk: &Desk, id: Uuid) -> Result<Option<i64>, Problem> {
     let asked = sqlx::query_scalar("SELECT revision FROM saga WHERE id = $1").bind(id);
-    asked.fetch_optional(&desk.engine.pool).await.map_err(problem)
+    store::in_time(asked.fetch_optional(&desk.engine.pool)).await.map_err(problem)
 }
 
 type News = (Arc<broadcast::Sender<Arc<Item>>>, broadcast::Receiver<Arc<Item>>);
@@ -159,7 +159,7 @@ async fn look(desk: Desk, listeners: Weak<broadcast::Sender<Arc<Item>>>, mut tol
             () = desk.sender.shutdown.begun() => return,
         }
         let Some(news) = listeners.upgrade() else { return };
-        if let Err(error) = tell(&desk, &news, &mut told).await {
+        if let Err(error) = store::in_time(tell(&desk, &news, &mut told)).await {
             tracing::debug!(%error, "cannot look for sagas that move");
         }
     }

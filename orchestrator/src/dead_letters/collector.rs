@@ -58,7 +58,7 @@ impl Collector {
     async fn store(&self, letters: &[Letter]) -> Stored {
         let mut delays = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
-            match shelf::store(&self.pool, letters).await {
+            match store::in_time(shelf::store(&self.pool, letters)).await {
                 Ok(new) => {
                     tracing::debug!(owner = self.owner, letters = letters.len(), new, "collected");
                     return Stored::All;

@@ -21,7 +21,7 @@ pub async fn watch(pool: PgPool, shutdown: Shutdown) {
     series::describe(SERIES);
     let mut currencies = BTreeSet::new();
     while !shutdown.is_begun() {
-        match open(&pool).await {
+        match store::in_time(open(&pool)).await {
             Ok(open) => {
                 // A currency without open orders any more goes down to nothing.
                 currencies.extend(open.iter().map(|(currency, _)| currency.clone()));

@@ -42,7 +42,7 @@ pub enum Error {
 pub async fn watch(pool: PgPool, patience: Duration, nudge: impl Fn() + Send, shutdown: Shutdown) {
     series::describe(SERIES);
     while !shutdown.is_begun() {
-        match send_again(&pool, patience).await {
+        match store::in_time(send_again(&pool, patience)).await {
             Ok(0) => {}
             Ok(starts) => {
                 nudge();

@@ -10,6 +10,7 @@ pub mod inbox;
 mod lanes;
 pub mod migrate;
 pub mod outbox;
+mod patience;
 mod pool;
 mod problem;
 pub mod relay;
@@ -18,6 +19,7 @@ pub mod seen;
 
 pub use failure::{is_infrastructure, is_retriable};
 pub use lanes::{Lane, Lanes};
+pub use patience::in_time;
 pub use pool::{Error, lanes, options, pool};
 pub use problem::problem;
 

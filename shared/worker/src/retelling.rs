@@ -88,7 +88,8 @@ impl Retelling {
     async fn ask(&self, patient: bool) -> Result<bool, Error> {
         let pool = &self.database.pool;
         let Publisher { name, outside } = &self.publisher;
-        let Some(place) = retold::take(pool, name, TAKEN).await? else { return Ok(false) };
+        let taken = store::in_time(retold::take(pool, name, TAKEN)).await?;
+        let Some(place) = taken else { return Ok(false) };
         let mut query = vec![("limit", MOST)];
         query.extend(place.as_deref().map(|place| ("cursor", place)));
         let asked = timeout(ANSWER, outside.get::<Page<EventEnvelope>>(PATH, &query)).await;
@@ -97,7 +98,7 @@ impl Retelling {
             Err(error) => Err(error),
         };
         let next = heard.as_ref().ok().and_then(|next| next.as_deref());
-        retold::leave(pool, name, next).await?;
+        store::in_time(retold::leave(pool, name, next)).await?;
         Ok(heard?.is_some())
     }
 
