@@ -5,6 +5,7 @@ use crate::{
     ground::Ground,
 };
 use futures_util::future::join_all;
+use reqwest::Method;
 use std::collections::BTreeMap;
 
 /// Half an hour, in seconds: a clock that was moved by so many hours is off by no more than this.
@@ -17,6 +18,7 @@ pub(super) struct Signs {
     reconnects: BTreeMap<String, f64>,
     touched: u64,
     answered: (f64, f64),
+    leader: Option<String>,
 }
 
 impl Signs {
@@ -25,6 +27,7 @@ impl Signs {
             reconnects: reconnects(ground, fault).await,
             touched: touched(ground, fault),
             answered: answered(ground).await,
+            leader: led_by(ground, fault).await,
         }
     }
 
@@ -39,8 +42,14 @@ impl Signs {
                 let silent = ground.readiness(process).await.is_err();
                 silent.then(|| "it did not answer within 1 s".to_owned())
             }
-            Fault::BrokerKilled | Fault::LeaderKilled(_) | Fault::QueueDeleted(_) => {
-                self.reconnected(ground, fault).await
+            Fault::BrokerKilled | Fault::QueueDeleted(_) => self.reconnected(ground, fault).await,
+            Fault::LeaderKilled(_) => {
+                if let Some(lost) = self.reconnected(ground, fault).await {
+                    return Some(lost);
+                }
+                // Perhaps nobody was connected to that node; then only the others notice.
+                let now = led_by(ground, fault).await?;
+                (self.leader.as_ref() != Some(&now)).then(|| format!("{now} leads since"))
             }
             // Told at once, or never: nothing was in it.
             Fault::QueueLost(_) => None,
@@ -72,6 +81,19 @@ impl Signs {
         let more: f64 = now.iter().map(|(process, now)| (now - before(process)).max(0.0)).sum();
         (more > 0.0).then(|| format!("{more} connections lost"))
     }
+}
+
+/// The node that leads the queue, as any node says that answers.
+async fn led_by(ground: &Ground, fault: &Fault) -> Option<String> {
+    let Fault::LeaderKilled(queue) = fault else { return None };
+    let path = format!("queues/{{vhost}}/{queue}");
+    for node in 0..ground.nodes() {
+        let Ok(said) = ground.manage(Method::GET, node, &path).await else { continue };
+        if let Some(leader) = said["leader"].as_str() {
+            return Some(leader.to_owned());
+        }
+    }
+    None
 }
 
 /// What each process has lost so far: of all its connections, or of those that consume the queue.
