@@ -3,10 +3,13 @@
 use crate::{desk::outside, walk};
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use testkit::With;
 
 #[tokio::test]
 async fn the_gateway_is_down_and_commands_wait_until_it_is_back() -> Result<()> {
-    walk("The gateway or carrier is down", &[], async |stack, desk| {
+    // However long this takes: after the time limit the orchestrator asks again, which is an attempt.
+    let patient = With::Env("orchestrator", "SAGA_STEP_TIMEOUT", "600");
+    walk("The gateway or carrier is down", &[patient], async |stack, desk| {
         outside(stack, "gateway", "down").await?;
         let mut ids = Vec::new();
         for _ in 0..8 {
