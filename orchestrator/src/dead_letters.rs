@@ -23,11 +23,11 @@ use crate::engine::Engine;
 use collector::Collector;
 use messaging::{Amqp, Publisher};
 use runtime::{config, health::Health, shutdown::Shutdown};
-use std::{collections::BTreeSet, io::ErrorKind, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     sync::Notify,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use uuid::Uuid;
 
@@ -122,9 +122,7 @@ impl Office {
     async fn replay(self) {
         let mut counted: Option<Instant> = None;
         while !self.shutdown.is_begun() {
-            let looked = timeout(LOOK, self.look()).await;
-            let away = || Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
-            if let Err(error) = looked.unwrap_or_else(|_| away()) {
+            if let Err(error) = store::within(LOOK, self.look()).await {
                 tracing::warn!(%error, "cannot see to replays");
             }
             if counted.is_none_or(|at| at.elapsed() > COUNT) {

@@ -16,13 +16,11 @@ use saga_core::{Catalogue, Ignored};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::ErrorKind,
     sync::Arc,
     time::{Duration, Instant},
 };
 use store::Lanes;
 use time::OffsetDateTime;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 /// A transaction that was unlucky (deadlock, serialisation) is done again this often.
@@ -116,8 +114,7 @@ impl Engine {
         let mut tries = 0;
         loop {
             tries += 1;
-            let stored = timeout(LIMIT, self.transact(batch)).await;
-            match stored.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()))) {
+            match store::within(LIMIT, self.transact(batch)).await {
                 Err(error) if store::is_retriable(&error) && tries < TRIES => {
                     tracing::debug!(%error, "journal transaction again");
                 }

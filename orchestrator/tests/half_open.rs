@@ -11,10 +11,7 @@ use tokio::time::timeout;
 #[tokio::test]
 async fn starts_go_on_once_the_journal_answers_again_whatever_was_asked_meanwhile() -> Result<()> {
     let database = ScratchDb::of("orchestrator", &MIGRATOR).await?;
-    let host = database.url().rsplit('@').next().context("no host")?;
-    let host = host.split('/').next().context("no host")?;
-    let proxy = Proxy::start(host.to_owned()).await?;
-    let url = database.url().replace(host, &format!("127.0.0.1:{}", proxy.port));
+    let (proxy, url) = Proxy::before(database.url()).await?;
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy(&url)?;
     let health = Health::new();
     let shutdown = Shutdown::manual();

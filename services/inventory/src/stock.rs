@@ -89,6 +89,16 @@ pub enum Movement {
     Ship,
 }
 
+impl Movement {
+    /// Of a hold that has moved this way.
+    pub fn status(self) -> &'static str {
+        match self {
+            Movement::Release => "released",
+            Movement::Ship => "shipped",
+        }
+    }
+}
+
 /// Moves all that is held for the orders; what has moved before stays where it is. Answers the
 /// orders of which something moved.
 pub async fn settle(
@@ -104,35 +114,26 @@ pub async fn settle(
     .bind(orders)
     .execute(&mut *sql)
     .await?;
-    let statement = match to {
-        Movement::Release => {
-            "WITH line AS (
-                UPDATE hold SET status = 'released', updated_at = now()
-                WHERE order_id = ANY($1) AND status = 'held'
-                RETURNING order_id, product_id, quantity
-             ), moved AS (
-                UPDATE product SET reserved = reserved - quantity, free = free + quantity
-                FROM (SELECT product_id, sum(quantity)::bigint AS quantity
-                        FROM line GROUP BY product_id) AS sum
-                WHERE product.product_id = sum.product_id
-             )
-             SELECT DISTINCT order_id FROM line"
-        }
-        Movement::Ship => {
-            "WITH line AS (
-                UPDATE hold SET status = 'shipped', updated_at = now()
-                WHERE order_id = ANY($1) AND status = 'held'
-                RETURNING order_id, product_id, quantity
-             ), moved AS (
-                UPDATE product SET reserved = reserved - quantity, shipped = shipped + quantity
-                FROM (SELECT product_id, sum(quantity)::bigint AS quantity
-                        FROM line GROUP BY product_id) AS sum
-                WHERE product.product_id = sum.product_id
-             )
-             SELECT DISTINCT order_id FROM line"
-        }
-    };
-    let moved: Vec<Uuid> = sqlx::query_scalar(statement).bind(orders).fetch_all(sql).await?;
+    let moved: Vec<Uuid> = sqlx::query_scalar(
+        "WITH line AS (
+            UPDATE hold SET status = $2, updated_at = now()
+            WHERE order_id = ANY($1) AND status = 'held'
+            RETURNING order_id, product_id, quantity
+         ), moved AS (
+            UPDATE product
+               SET reserved = reserved - quantity,
+                   free = free + CASE $2 WHEN 'released' THEN quantity ELSE 0 END,
+                   shipped = shipped + CASE $2 WHEN 'shipped' THEN quantity ELSE 0 END
+              FROM (SELECT product_id, sum(quantity)::bigint AS quantity
+                      FROM line GROUP BY product_id) AS sum
+             WHERE product.product_id = sum.product_id
+         )
+         SELECT DISTINCT order_id FROM line",
+    )
+    .bind(orders)
+    .bind(to.status())
+    .fetch_all(sql)
+    .await?;
     Ok(moved.into_iter().collect())
 }
 

@@ -19,7 +19,7 @@ pub mod seen;
 
 pub use failure::{is_infrastructure, is_retriable};
 pub use lanes::{Lane, Lanes};
-pub use patience::in_time;
+pub use patience::{in_time, within};
 pub use pool::{Error, lanes, options, pool};
 pub use problem::problem;
 

@@ -1,7 +1,5 @@
 //! A database that neither answers nor hangs up.
 
-#![allow(clippy::unwrap_used)]
-
 use anyhow::{Result, ensure};
 use runtime::config::Redacted;
 use std::time::Duration;
@@ -13,9 +11,7 @@ const IMPATIENT: Duration = Duration::from_millis(300);
 #[tokio::test]
 async fn connections_that_went_dead_in_use_give_their_places_back() -> Result<()> {
     let db = ScratchDb::empty().await?;
-    let host = db.url().rsplit('@').next().unwrap().split('/').next().unwrap();
-    let proxy = Proxy::start(host.to_owned()).await?;
-    let url = db.url().replace(host, &format!("127.0.0.1:{}", proxy.port));
+    let (proxy, url) = Proxy::before(db.url()).await?;
     let pool = store::pool(&Redacted::new(url), "test")?;
     let mut connections = Vec::new();
     for _ in 0..pool.options().get_max_connections() {

@@ -45,6 +45,15 @@ struct Shared {
 }
 
 impl Proxy {
+    /// In front of the server that a URL with a login names; and the URL that leads through it.
+    pub async fn before(url: &str) -> Result<(Self, String)> {
+        let (_, server) = url.rsplit_once('@').context("no login in the URL")?;
+        let server = server.split('/').next().context("no server in the URL")?;
+        let proxy = Proxy::start(server.to_owned()).await?;
+        let url = url.replace(server, &format!("127.0.0.1:{}", proxy.port));
+        Ok((proxy, url))
+    }
+
     /// `server` is `host:port`; nobody needs to be there yet.
     pub async fn start(server: String) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no port is free")?;

@@ -1,11 +1,11 @@
 //! How one sees from outside that a fault has been felt.
 
+use super::cluster;
 use crate::{
     fault::{Dependency, Fault, Mood, Trouble},
     ground::Ground,
 };
 use futures_util::future::join_all;
-use reqwest::Method;
 use std::collections::BTreeMap;
 
 /// Half an hour, in seconds: a clock that was moved by so many hours is off by no more than this.
@@ -83,17 +83,9 @@ impl Signs {
     }
 }
 
-/// The node that leads the queue, as any node says that answers.
 async fn led_by(ground: &Ground, fault: &Fault) -> Option<String> {
     let Fault::LeaderKilled(queue) = fault else { return None };
-    let path = format!("queues/{{vhost}}/{queue}");
-    for node in 0..ground.nodes() {
-        let Ok(said) = ground.manage(Method::GET, node, &path).await else { continue };
-        if let Some(leader) = said["leader"].as_str() {
-            return Some(leader.to_owned());
-        }
-    }
-    None
+    cluster::led_by(ground, queue).await
 }
 
 /// What each process has lost so far: of all its connections, or of those that consume the queue.
