@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
+mod book;
 pub mod channel;
 pub mod mail;
 pub mod message;

@@ -2,18 +2,20 @@
 //! they were sent. Sending is at least once, and each message carries its key.
 
 use crate::{
+    book,
     channel::{Adapter, Error},
     message::{Channel, Customer, Message, messages},
     settings::Settings,
 };
-use contracts::{Never, notification::NotifyCustomer};
+use contracts::{Never, SagaId, notification::NotifyCustomer};
 use runtime::resilience::Breaker;
+use sqlx::PgConnection;
 use std::{
     collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use worker::{CallKey, Fault, NotDone, Outcome, Outside, Tx};
+use worker::{CallKey, Called, Fault, ManyTx, NotDone, Outcome, Outside, Recorded, Tx};
 
 /// Enough for every command in flight; more means that records fail to come.
 const MAX_SENT: usize = 10_000;
@@ -75,27 +77,17 @@ impl Outside<NotifyCustomer> for Notification {
         tx: &mut Tx<'_>,
         command: &NotifyCustomer,
     ) -> Result<Vec<Message>, NotDone<Never>> {
-        let customer: Option<Customer> =
-            sqlx::query_as("SELECT email, phone, device FROM customer WHERE customer_id = $1")
-                .bind(&command.customer_id)
-                .fetch_optional(tx.sql())
-                .await?;
-        let customer = customer.unwrap_or_else(|| Customer::stranger(&command.customer_id));
-        let messages = messages(customer, command);
-        for message in &messages {
-            sqlx::query(
-                "INSERT INTO notification (order_id, channel, recipient, subject, body)
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (order_id, channel) DO NOTHING",
-            )
-            .bind(command.order.0)
-            .bind(message.channel.as_str())
-            .bind(&message.recipient)
-            .bind(&message.subject)
-            .bind(&message.body)
-            .execute(tx.sql())
-            .await?;
-        }
-        Ok(messages)
+        let mut prepared = prepare(tx.sql(), &[command]).await?;
+        Ok(prepared.pop().unwrap_or_default())
+    }
+
+    async fn prepare_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, NotifyCustomer)],
+    ) -> Result<Option<Vec<Vec<Message>>>, Fault> {
+        let commands: Vec<_> = commands.iter().map(|(_, command)| command).collect();
+        Ok(Some(prepare(tx.sql(), &commands).await?))
     }
 
     async fn call(&self, intent: &Vec<Message>, key: &CallKey) -> Result<(), Fault> {
@@ -128,14 +120,17 @@ impl Outside<NotifyCustomer> for Notification {
         _: Vec<Message>,
         (): (),
     ) -> Outcome<NotifyCustomer> {
-        sqlx::query(
-            "UPDATE notification SET status = 'sent', sent_at = now()
-             WHERE order_id = $1 AND status = 'sending'",
-        )
-        .bind(command.order.0)
-        .execute(tx.sql())
-        .await?;
-        Ok(())
+        Ok(book::sent(tx.sql(), &[command.order]).await?)
+    }
+
+    async fn record_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        called: &[Called<NotifyCustomer, Vec<Message>, ()>],
+    ) -> Result<Option<Vec<Recorded<NotifyCustomer>>>, Fault> {
+        let orders: Vec<_> = called.iter().map(|it| it.command.order).collect();
+        book::sent(tx.sql(), &orders).await?;
+        Ok(Some(vec![Ok(()); called.len()]))
     }
 
     fn breaker(&self) -> &Breaker {
@@ -145,4 +140,28 @@ impl Outside<NotifyCustomer> for Notification {
     fn time_limit(&self) -> Duration {
         self.time_limit
     }
+}
+
+/// The messages of each command, noted before they are sent.
+async fn prepare(
+    sql: &mut PgConnection,
+    commands: &[&NotifyCustomer],
+) -> sqlx::Result<Vec<Vec<Message>>> {
+    let ids: Vec<_> = commands.iter().map(|command| command.customer_id.as_str()).collect();
+    let customers = book::customers(sql, &ids).await?;
+    let prepared: Vec<_> = commands
+        .iter()
+        .map(|command| {
+            let known = customers.get(&command.customer_id).cloned();
+            let customer = known.unwrap_or_else(|| Customer::stranger(&command.customer_id));
+            messages(customer, command)
+        })
+        .collect();
+    let sending: Vec<_> = commands
+        .iter()
+        .zip(&prepared)
+        .flat_map(|(command, messages)| messages.iter().map(|message| (command.order, message)))
+        .collect();
+    book::sending(sql, &sending).await?;
+    Ok(prepared)
 }

@@ -4,6 +4,7 @@
 //! settled there, by the key it was asked under, before this service says that it is undone.
 
 pub mod api;
+mod book;
 pub mod gateway;
 mod payment;
 

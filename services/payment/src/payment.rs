@@ -1,7 +1,10 @@
 //! The participant: each leg prepares an intent, calls the gateway outside any transaction, and
 //! records what the gateway said.
 
-use crate::gateway::{Authorised, Gateway, Said, Wanted};
+use crate::{
+    book,
+    gateway::{Authorised, Gateway, Said, Wanted},
+};
 use contracts::{
     Never, SagaId,
     payment::{
@@ -10,8 +13,11 @@ use contracts::{
     },
 };
 use runtime::resilience::Breaker;
+use sqlx::PgConnection;
 use std::time::Duration;
-use worker::{CallKey, Fault, NotDone, NotDone::Refused, Outcome, Outside, Tx};
+use worker::{
+    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Recorded, Tx,
+};
 
 pub struct Payment<G> {
     pub gateway: G,
@@ -38,22 +44,21 @@ impl<G: Gateway> Outside<AuthorisePayment> for Payment<G> {
         tx: &mut Tx<'_>,
         command: &AuthorisePayment,
     ) -> Result<Wanted, NotDone<PaymentDeclined>> {
-        let wanted = Wanted {
-            amount: command.amount.amount,
-            currency: command.amount.currency.to_string(),
-            method: command.payment_method.clone(),
-        };
-        sqlx::query(
-            "INSERT INTO payment (order_id, amount, currency, method) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (order_id) DO NOTHING",
-        )
-        .bind(command.order.0)
-        .bind(wanted.amount)
-        .bind(&wanted.currency)
-        .bind(&wanted.method)
-        .execute(tx.sql())
-        .await?;
+        let wanted = Wanted::from(command);
+        book::open(tx.sql(), &[(command.order, &wanted)]).await?;
         Ok(wanted)
+    }
+
+    async fn prepare_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, AuthorisePayment)],
+    ) -> Result<Option<Vec<Wanted>>, Fault> {
+        let wanted: Vec<_> = commands.iter().map(|(_, command)| Wanted::from(command)).collect();
+        let opened: Vec<_> =
+            commands.iter().map(|(_, command)| command.order).zip(&wanted).collect();
+        book::open(tx.sql(), &opened).await?;
+        Ok(Some(wanted))
     }
 
     async fn call(&self, intent: &Wanted, key: &CallKey) -> Result<Self::Answer, Fault> {
@@ -69,21 +74,32 @@ impl<G: Gateway> Outside<AuthorisePayment> for Payment<G> {
         (key, said): Self::Answer,
     ) -> Outcome<AuthorisePayment> {
         match said {
-            Said::Yes(Authorised { authorisation }) => {
-                sqlx::query(
-                    "UPDATE payment SET status = 'authorised', authorisation_key = $2,
-                         authorisation = $3, updated_at = now()
-                     WHERE order_id = $1",
-                )
-                .bind(command.order.0)
-                .bind(key)
-                .bind(&authorisation)
-                .execute(tx.sql())
-                .await?;
-                Ok(PaymentAuthorised { authorisation })
+            Said::Yes(authorised) => {
+                book::authorised(tx.sql(), &[(command.order, (&key, &authorised))]).await?;
+                Ok(authorised.into())
             }
-            Said::No(reason) => Err(declined(tx, command.order, "declined", reason).await?),
+            Said::No(reason) => {
+                book::declined(tx.sql(), &[(command.order, &reason)], "declined").await?;
+                Err(Refused(PaymentDeclined { reason }))
+            }
         }
+    }
+
+    async fn record_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        called: &[Called<AuthorisePayment, Wanted, Self::Answer>],
+    ) -> Result<Option<Vec<Recorded<AuthorisePayment>>>, Fault> {
+        let (mut authorised, mut declined) = (Vec::new(), Vec::new());
+        for Called { command, answer: (key, said), .. } in called {
+            match said {
+                Said::Yes(yes) => authorised.push((command.order, (key.as_str(), yes))),
+                Said::No(reason) => declined.push((command.order, reason.as_str())),
+            }
+        }
+        book::authorised(tx.sql(), &authorised).await?;
+        book::declined(tx.sql(), &declined, "declined").await?;
+        Ok(Some(called.iter().map(|it| it.answer.1.clone().into()).collect()))
     }
 
     fn breaker(&self) -> &Breaker {
@@ -115,7 +131,7 @@ impl<G: Gateway> Outside<VoidPayment> for Payment<G> {
         (): (),
         (): (),
     ) -> Outcome<VoidPayment> {
-        Ok(settled(tx, command.order, "voided").await?)
+        Ok(book::settled(tx.sql(), &[command.order], "voided").await?)
     }
 
     fn breaker(&self) -> &Breaker {
@@ -137,7 +153,18 @@ impl<G: Gateway> Outside<CapturePayment> for Payment<G> {
         tx: &mut Tx<'_>,
         command: &CapturePayment,
     ) -> Result<String, NotDone<PaymentDeclined>> {
-        authorisation_key(tx, command.order, "authorised").await
+        authorisation_key(tx.sql(), command.order, "authorised").await
+    }
+
+    async fn prepare_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, CapturePayment)],
+    ) -> Result<Option<Vec<String>>, Fault> {
+        let orders: Vec<_> = commands.iter().map(|(_, command)| command.order).collect();
+        let mut keys = book::keys(tx.sql(), &orders, "authorised").await?;
+        // Who has none shows when each is alone.
+        Ok(orders.iter().map(|order| keys.remove(order)).collect())
     }
 
     async fn call(&self, intent: &String, key: &CallKey) -> Result<Said<()>, Fault> {
@@ -152,10 +179,30 @@ impl<G: Gateway> Outside<CapturePayment> for Payment<G> {
         said: Said<()>,
     ) -> Outcome<CapturePayment> {
         match said {
-            Said::Yes(()) => Ok(settled(tx, command.order, "captured").await?),
+            Said::Yes(()) => Ok(book::settled(tx.sql(), &[command.order], "captured").await?),
             // Still authorised: the saga goes back and voids it.
-            Said::No(reason) => Err(declined(tx, command.order, "authorised", reason).await?),
+            Said::No(reason) => {
+                book::declined(tx.sql(), &[(command.order, &reason)], "authorised").await?;
+                Err(Refused(PaymentDeclined { reason }))
+            }
         }
+    }
+
+    async fn record_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        called: &[Called<CapturePayment, String, Said<()>>],
+    ) -> Result<Option<Vec<Recorded<CapturePayment>>>, Fault> {
+        let (mut captured, mut declined) = (Vec::new(), Vec::new());
+        for Called { command, answer, .. } in called {
+            match answer {
+                Said::Yes(()) => captured.push(command.order),
+                Said::No(reason) => declined.push((command.order, reason.as_str())),
+            }
+        }
+        book::settled(tx.sql(), &captured, "captured").await?;
+        book::declined(tx.sql(), &declined, "authorised").await?;
+        Ok(Some(called.iter().map(|it| it.answer.clone().into()).collect()))
     }
 
     fn breaker(&self) -> &Breaker {
@@ -177,7 +224,7 @@ impl<G: Gateway> Outside<RefundPayment> for Payment<G> {
         tx: &mut Tx<'_>,
         command: &RefundPayment,
     ) -> Result<String, NotDone<Never>> {
-        authorisation_key(tx, command.order, "captured").await
+        authorisation_key(tx.sql(), command.order, "captured").await
     }
 
     async fn call(&self, intent: &String, key: &CallKey) -> Result<(), Fault> {
@@ -191,7 +238,7 @@ impl<G: Gateway> Outside<RefundPayment> for Payment<G> {
         _: String,
         (): (),
     ) -> Outcome<RefundPayment> {
-        Ok(settled(tx, command.order, "refunded").await?)
+        Ok(book::settled(tx.sql(), &[command.order], "refunded").await?)
     }
 
     fn breaker(&self) -> &Breaker {
@@ -205,41 +252,36 @@ impl<G: Gateway> Outside<RefundPayment> for Payment<G> {
 
 /// The key under which the gateway knows the order's payment, which must be in `status`.
 async fn authorisation_key<R>(
-    tx: &mut Tx<'_>,
+    sql: &mut PgConnection,
     order: SagaId,
     status: &'static str,
 ) -> Result<String, NotDone<R>> {
-    sqlx::query_scalar("SELECT authorisation_key FROM payment WHERE order_id = $1 AND status = $2")
-        .bind(order.0)
-        .bind(status)
-        .fetch_optional(tx.sql())
-        .await?
-        .ok_or_else(|| NotDone::Fault(Fault::permanent(NoSuchPayment { order, wanted: status })))
+    let key = book::keys(sql, &[order], status).await?.remove(&order);
+    key.ok_or_else(|| NotDone::Fault(Fault::permanent(NoSuchPayment { order, wanted: status })))
 }
 
-/// The gateway's no, noted with the payment; `status` is what the payment is after it.
-async fn declined(
-    tx: &mut Tx<'_>,
-    order: SagaId,
-    status: &str,
-    reason: String,
-) -> Result<NotDone<PaymentDeclined>, sqlx::Error> {
-    sqlx::query(
-        "UPDATE payment SET status = $2, reason = $3, updated_at = now() WHERE order_id = $1",
-    )
-    .bind(order.0)
-    .bind(status)
-    .bind(&reason)
-    .execute(tx.sql())
-    .await?;
-    Ok(Refused(PaymentDeclined { reason }))
+impl From<&AuthorisePayment> for Wanted {
+    fn from(command: &AuthorisePayment) -> Self {
+        Wanted {
+            amount: command.amount.amount,
+            currency: command.amount.currency.to_string(),
+            method: command.payment_method.clone(),
+        }
+    }
 }
 
-async fn settled(tx: &mut Tx<'_>, order: SagaId, status: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE payment SET status = $2, updated_at = now() WHERE order_id = $1")
-        .bind(order.0)
-        .bind(status)
-        .execute(tx.sql())
-        .await
-        .map(drop)
+impl From<Authorised> for PaymentAuthorised {
+    fn from(Authorised { authorisation }: Authorised) -> Self {
+        PaymentAuthorised { authorisation }
+    }
+}
+
+/// What the orchestrator is told.
+impl<T, R: From<T>> From<Said<T>> for Result<R, PaymentDeclined> {
+    fn from(said: Said<T>) -> Self {
+        match said {
+            Said::Yes(yes) => Ok(yes.into()),
+            Said::No(reason) => Err(PaymentDeclined { reason }),
+        }
+    }
 }

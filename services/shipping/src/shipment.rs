@@ -1,15 +1,19 @@
 //! The participant: each leg prepares an intent, calls the carrier outside any transaction, and
 //! records what the carrier said.
 
-use crate::carrier::{Booked, Carrier, Said, Wanted};
+use crate::{
+    book,
+    carrier::{Booked, Carrier, Said, Wanted},
+};
 use contracts::{
-    Never,
+    Never, SagaId,
     shipping::{BookShipment, CancelShipment, ShipmentBooked, Undeliverable},
 };
 use runtime::resilience::Breaker;
-use sqlx::types::Json;
 use std::time::Duration;
-use worker::{CallKey, Fault, NotDone, NotDone::Refused, Outcome, Outside, Tx};
+use worker::{
+    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Recorded, Tx,
+};
 
 pub struct Shipping<C> {
     pub carrier: C,
@@ -28,16 +32,21 @@ impl<C: Carrier> Outside<BookShipment> for Shipping<C> {
         tx: &mut Tx<'_>,
         command: &BookShipment,
     ) -> Result<Wanted, NotDone<Undeliverable>> {
-        sqlx::query(
-            "INSERT INTO shipment (order_id, ship_to, lines) VALUES ($1, $2, $3)
-             ON CONFLICT (order_id) DO NOTHING",
-        )
-        .bind(command.order.0)
-        .bind(Json(&command.ship_to))
-        .bind(Json(&command.lines))
-        .execute(tx.sql())
-        .await?;
-        Ok(Wanted { ship_to: command.ship_to.clone(), lines: command.lines.clone() })
+        let wanted = Wanted::from(command);
+        book::open(tx.sql(), &[(command.order, &wanted)]).await?;
+        Ok(wanted)
+    }
+
+    async fn prepare_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, BookShipment)],
+    ) -> Result<Option<Vec<Wanted>>, Fault> {
+        let wanted: Vec<_> = commands.iter().map(|(_, command)| Wanted::from(command)).collect();
+        let opened: Vec<_> =
+            commands.iter().map(|(_, command)| command.order).zip(&wanted).collect();
+        book::open(tx.sql(), &opened).await?;
+        Ok(Some(wanted))
     }
 
     async fn call(&self, intent: &Wanted, key: &CallKey) -> Result<Self::Answer, Fault> {
@@ -54,30 +63,37 @@ impl<C: Carrier> Outside<BookShipment> for Shipping<C> {
     ) -> Outcome<BookShipment> {
         match said {
             Said::Booked(Booked { tracking }) => {
-                sqlx::query(
-                    "UPDATE shipment SET status = 'booked', shipment_key = $2, tracking = $3,
-                         updated_at = now()
-                     WHERE order_id = $1",
-                )
-                .bind(command.order.0)
-                .bind(key)
-                .bind(&tracking)
-                .execute(tx.sql())
-                .await?;
+                book::booked(tx.sql(), &[(command.order, (&key, &tracking))]).await?;
                 Ok(ShipmentBooked { tracking })
             }
             Said::No(reason) => {
-                sqlx::query(
-                    "UPDATE shipment SET status = 'refused', reason = $2, updated_at = now()
-                     WHERE order_id = $1",
-                )
-                .bind(command.order.0)
-                .bind(&reason)
-                .execute(tx.sql())
-                .await?;
+                book::refused(tx.sql(), &[(command.order, &reason)]).await?;
                 Err(Refused(Undeliverable { reason }))
             }
         }
+    }
+
+    async fn record_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        called: &[Called<BookShipment, Wanted, Self::Answer>],
+    ) -> Result<Option<Vec<Recorded<BookShipment>>>, Fault> {
+        let (mut booked, mut refused) = (Vec::new(), Vec::new());
+        for Called { command, answer: (key, said), .. } in called {
+            match said {
+                Said::Booked(it) => {
+                    booked.push((command.order, (key.as_str(), it.tracking.as_str())));
+                }
+                Said::No(reason) => refused.push((command.order, reason.as_str())),
+            }
+        }
+        book::booked(tx.sql(), &booked).await?;
+        book::refused(tx.sql(), &refused).await?;
+        let told = called.iter().map(|it| match it.answer.1.clone() {
+            Said::Booked(Booked { tracking }) => Ok(ShipmentBooked { tracking }),
+            Said::No(reason) => Err(Undeliverable { reason }),
+        });
+        Ok(Some(told.collect()))
     }
 
     fn breaker(&self) -> &Breaker {
@@ -109,13 +125,7 @@ impl<C: Carrier> Outside<CancelShipment> for Shipping<C> {
         (): (),
         (): (),
     ) -> Outcome<CancelShipment> {
-        sqlx::query(
-            "UPDATE shipment SET status = 'cancelled', updated_at = now() WHERE order_id = $1",
-        )
-        .bind(command.order.0)
-        .execute(tx.sql())
-        .await?;
-        Ok(())
+        Ok(book::cancelled(tx.sql(), command.order).await?)
     }
 
     fn breaker(&self) -> &Breaker {
@@ -124,5 +134,11 @@ impl<C: Carrier> Outside<CancelShipment> for Shipping<C> {
 
     fn time_limit(&self) -> Duration {
         self.time_limit
+    }
+}
+
+impl From<&BookShipment> for Wanted {
+    fn from(command: &BookShipment) -> Self {
+        Wanted { ship_to: command.ship_to.clone(), lines: command.lines.clone() }
     }
 }

@@ -238,6 +238,32 @@ pub async fn intend(connection: &mut PgConnection, intents: &[Intent]) -> Result
     Ok(())
 }
 
+/// Adds intents whose rows nobody has claimed, and says how many those were.
+pub async fn add_intents(
+    connection: &mut PgConnection,
+    intents: &[Intent],
+) -> Result<usize, sqlx::Error> {
+    if intents.is_empty() {
+        return Ok(0);
+    }
+    let keys = Columns::of(intents.iter().map(|intent| &intent.key));
+    let added = sqlx::query(
+        "INSERT INTO inbox (saga_id, step, leg, kind, intent)
+         SELECT saga_id, step, leg, 'intent', intent::jsonb
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+             AS new (saga_id, step, leg, intent)
+         ORDER BY saga_id, step, leg
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(keys.sagas)
+    .bind(keys.steps)
+    .bind(keys.legs)
+    .bind(intents.iter().map(|intent| intent.json.as_str()).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(usize::try_from(added.rows_affected()).unwrap_or(usize::MAX))
+}
+
 /// Ends an intent without a result: it is being compensated, and its own result comes too late
 /// from now on.
 pub async fn abandon(connection: &mut PgConnection, wanted: &Key) -> Result<(), sqlx::Error> {

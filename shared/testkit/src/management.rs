@@ -1,5 +1,6 @@
 //! The few requests to RabbitMQ's management API that tests need.
 
+use crate::PATIENCE;
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
@@ -63,7 +64,8 @@ impl Management {
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> Result<String> {
         let url = self.base.join(&format!("api/{path}"))?;
-        let mut request = self.client.request(method, url);
+        // Longer than a service may take to ask: a vhost takes its time on a busy machine.
+        let mut request = self.client.request(method, url).timeout(PATIENCE);
         if !body.is_null() {
             request = request.json(&body);
         }

@@ -1,5 +1,6 @@
 use crate::erased::Said;
-use contracts::{CommandEnvelope, EventEnvelope, Leg, Outcome};
+use contracts::{CommandEnvelope, EventEnvelope, Leg, Outcome, SagaId};
+use std::collections::HashMap;
 use store::inbox::{Answer, Claim, Key, Row};
 
 /// What a command is answered with, now and whenever it comes again.
@@ -18,6 +19,26 @@ impl Answered {
     pub(crate) fn new(said: Said, events: Vec<EventEnvelope>) -> Self {
         let events = if said.outcome == Outcome::Done { events } else { Vec::new() };
         Answered { outcome: said.outcome, body: said.body, events, duplicate: false }
+    }
+
+    /// To commands of as many sagas that were handled at one go.
+    pub(crate) fn many(
+        commands: &[&CommandEnvelope],
+        said: Vec<Said>,
+        events: Vec<EventEnvelope>,
+    ) -> Vec<Self> {
+        let mut told: HashMap<SagaId, Vec<EventEnvelope>> = HashMap::new();
+        for event in events {
+            told.entry(event.saga).or_default().push(event);
+        }
+        let answered = commands.iter().zip(said).map(|(command, said)| {
+            let mut events = told.remove(&command.saga).unwrap_or_default();
+            for event in &mut events {
+                event.traceparent.clone_from(&command.traceparent);
+            }
+            Answered::new(said, events)
+        });
+        answered.collect()
     }
 
     /// To a compensation that finds nothing to undo.

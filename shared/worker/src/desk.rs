@@ -5,7 +5,8 @@ use crate::{
     database::{Database, Unfinished},
     erased::{As, Ear, Ears, InDatabase, SetWise},
     listen,
-    outside::{self, Errands, Perform},
+    outside::{self, Errands},
+    perform::Perform,
 };
 use contracts::{Command, CommandEnvelope, Event, EventEnvelope, participant_of};
 use messaging::spans::{self, About, Transaction};

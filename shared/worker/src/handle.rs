@@ -75,6 +75,28 @@ pub trait Outside<C: Command>: Send + Sync + 'static {
         answer: Self::Answer,
     ) -> impl Future<Output = Outcome<C>> + Send;
 
+    /// [`prepare`](Self::prepare) for many sagas at one go, for whoever can do so with fewer
+    /// statements than one for each: their intents, in the order of the commands. `None`, from
+    /// whoever has not written anything yet, has each prepared alone; so has a fault, which undoes
+    /// what was written.
+    fn prepare_many(
+        &self,
+        _tx: &mut ManyTx<'_>,
+        _commands: &[(SagaId, C)],
+    ) -> impl Future<Output = Result<Option<Vec<Self::Intent>>, Fault>> + Send {
+        async { Ok(None) }
+    }
+
+    /// [`record`](Self::record) for many sagas at one go: replies and refusals in their order.
+    /// `None` and a fault as with [`prepare_many`](Self::prepare_many).
+    fn record_many(
+        &self,
+        _tx: &mut ManyTx<'_>,
+        _called: &[Called<C, Self::Intent, Self::Answer>],
+    ) -> impl Future<Output = Result<Option<Vec<Recorded<C>>>, Fault>> + Send {
+        async { Ok(None) }
+    }
+
     /// The breaker of the other side; commands that talk to the same one share it.
     fn breaker(&self) -> &Breaker;
 
@@ -83,6 +105,18 @@ pub trait Outside<C: Command>: Send + Sync + 'static {
         Duration::from_secs(5)
     }
 }
+
+/// A command whose call has been answered.
+#[derive(Debug)]
+pub struct Called<C, I, A> {
+    pub saga: SagaId,
+    pub command: C,
+    pub intent: I,
+    pub answer: A,
+}
+
+/// What [`Outside::record_many`] answers a command with.
+pub type Recorded<C> = Result<<C as Command>::Reply, <C as Command>::Refusal>;
 
 /// Under which keys the other side knows a request. Every attempt has the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -90,6 +90,7 @@ mod handle;
 mod listen;
 mod outcome;
 mod outside;
+mod perform;
 mod phases;
 mod retelling;
 mod savepoint;
@@ -104,7 +105,7 @@ mod worker;
 
 pub use answered::Answered;
 pub use context::Context;
-pub use handle::{CallKey, Handle, HandleMany, Listen, ListenMany, Outside};
+pub use handle::{CallKey, Called, Handle, HandleMany, Listen, ListenMany, Outside, Recorded};
 pub use outcome::{Fault, NotDone, Outcome};
 pub use settings::Settings;
 pub use tx::{ManyTx, Tx};

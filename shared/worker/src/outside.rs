@@ -2,107 +2,30 @@
 //! any two of them, under the same key.
 
 use crate::{
-    CallKey, Fault, NotDone, Outside, Tx,
+    CallKey, Fault,
     answered::Answered,
     batch,
     database::{Database, Unfinished},
     desk,
-    erased::{As, Boxed, Said, guarded},
+    erased::guarded,
+    perform::{Perform, Spoken},
     phases::{self, Due, Errand, Led},
     together::Together,
 };
-use contracts::{Command, CommandEnvelope, Outcome};
+use contracts::CommandEnvelope;
 use messaging::spans::{About, Transaction};
 use runtime::{
     failpoint::{self, Instead},
-    resilience::{Backoff, Breaker, BreakerState, Broken},
+    resilience::{Backoff, BreakerState, Broken},
     trace::{Kind, Span},
 };
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Calls in a row within the process, before a command goes to the delayed retry queues.
 const CALLS: u32 = 3;
 
-/// [`Outside`] for some command.
-pub(crate) trait Perform: Send + Sync {
-    /// The intent as JSON, or a refusal.
-    fn prepare<'a>(
-        &'a self,
-        tx: &'a mut Tx<'_>,
-        command: &'a CommandEnvelope,
-    ) -> Boxed<'a, Result<Result<String, Said>, Fault>>;
-
-    fn call<'a>(&'a self, intent: &'a str, key: &'a CallKey) -> Boxed<'a, Result<Spoken, Fault>>;
-
-    fn record<'a>(
-        &'a self,
-        tx: &'a mut Tx<'_>,
-        command: &'a CommandEnvelope,
-        intent: &'a str,
-        spoken: &'a Spoken,
-    ) -> Boxed<'a, Result<Said, Fault>>;
-
-    fn breaker(&self) -> &Breaker;
-
-    fn time_limit(&self) -> Duration;
-}
-
-/// What the other side has answered: [`Outside::Answer`] of whoever called it.
-pub(crate) type Spoken = Arc<dyn Any + Send + Sync>;
-
 /// Phases that wait for a transaction.
 pub(crate) type Errands = Together<Errand, Result<Result<Led, Fault>, Unfinished>>;
-
-impl<S: Outside<C>, C: Command> Perform for As<S, C> {
-    fn prepare<'a>(
-        &'a self,
-        tx: &'a mut Tx<'_>,
-        command: &'a CommandEnvelope,
-    ) -> Boxed<'a, Result<Result<String, Said>, Fault>> {
-        Box::pin(async move {
-            let body = command.decode::<C>().map_err(Fault::unreadable)?;
-            match self.service.prepare(tx, &body).await {
-                Ok(intent) => Ok(Ok(serde_json::to_string(&intent)?)),
-                Err(NotDone::Refused(refusal)) => {
-                    let body = serde_json::to_string(&refusal)?;
-                    Ok(Err(Said { outcome: Outcome::Refused, body }))
-                }
-                Err(NotDone::Fault(fault)) => Err(fault),
-            }
-        })
-    }
-
-    fn call<'a>(&'a self, intent: &'a str, key: &'a CallKey) -> Boxed<'a, Result<Spoken, Fault>> {
-        Box::pin(async move {
-            let intent: S::Intent = serde_json::from_str(intent)?;
-            Ok(Arc::new(self.service.call(&intent, key).await?) as Spoken)
-        })
-    }
-
-    fn record<'a>(
-        &'a self,
-        tx: &'a mut Tx<'_>,
-        command: &'a CommandEnvelope,
-        intent: &'a str,
-        spoken: &'a Spoken,
-    ) -> Boxed<'a, Result<Said, Fault>> {
-        Box::pin(async move {
-            let body = command.decode::<C>().map_err(Fault::unreadable)?;
-            let intent: S::Intent = serde_json::from_str(intent)?;
-            let strange = || Fault::permanent("an answer to another kind of call");
-            let answer = spoken.downcast_ref::<S::Answer>().ok_or_else(strange)?.clone();
-            Said::of(self.service.record(tx, body, intent, answer).await)
-        })
-    }
-
-    fn breaker(&self) -> &Breaker {
-        self.service.breaker()
-    }
-
-    fn time_limit(&self) -> Duration {
-        self.service.time_limit()
-    }
-}
 
 /// One command through its phases. The transactions are shared with whoever else needs one.
 pub(crate) async fn perform(

@@ -1,6 +1,8 @@
 //! The transactions around calls to the outside: what is about to be asked is committed before,
 //! and what came of it after. Many commands share one; each fares as if it had been alone.
 
+mod set_wise;
+
 use crate::{
     Fault, Tx,
     answered::{Answered, action_key, claims, own_key},
@@ -8,7 +10,7 @@ use crate::{
     batch::{HANDLER, take_turn, verdict},
     erased::guarded,
     outcome::Nature,
-    outside::{Perform, Spoken},
+    perform::{Perform, Spoken},
     savepoint, series,
 };
 use contracts::CommandEnvelope;
@@ -35,6 +37,16 @@ pub(crate) enum Due {
     Record(String, Spoken),
 }
 
+impl Errand {
+    fn verdict(&self, rows: &HashMap<Key, Row>) -> Verdict {
+        let own = own_key(&self.command);
+        match self.due {
+            Due::Prepare => verdict(&self.command, &own, rows),
+            Due::Record(..) => barrier::record(rows.get(&own).map(Seen::from)),
+        }
+    }
+}
+
 /// Where a transaction has led.
 pub(crate) enum Led {
     Answered(Answered),
@@ -50,27 +62,28 @@ pub(crate) async fn handle(
     errands: Vec<&Errand>,
 ) -> Result<Vec<Result<Led, Fault>>, Fault> {
     series::batch("calls", errands.len());
-    // Nearly always nothing has to be undone, and savepoints are half of the round trips.
+    // Nearly always everything is new and goes well: then there is nothing to go back to, and one
+    // write for each inbox row.
     match transact(lanes, &errands, false).await? {
         Some(results) => Ok(results),
-        None => transact(lanes, &errands, true).await?.ok_or_else(|| {
-            Fault::permanent("something was to be undone, and had no savepoint to go back to")
-        }),
+        None => transact(lanes, &errands, true)
+            .await?
+            .ok_or_else(|| Fault::permanent("the careful way had no savepoint to go back to")),
     }
 }
 
-/// `None` when something has to be undone and there are no savepoints.
+/// `None` when it has to go the careful way, and nothing of it is there.
 async fn transact(
     lanes: &Lanes,
     errands: &[&Errand],
-    savepoints: bool,
+    careful: bool,
 ) -> Result<Option<Vec<Result<Led, Fault>>>, Fault> {
     let mut lane = lanes.take().await?;
     let mut transaction = lane.begin().await?;
     if errands.len() > 1 {
         take_turn(&mut transaction).await?;
     }
-    let mut phase = Phase { connection: &mut transaction, savepoints };
+    let mut phase = Phase { connection: &mut transaction, careful };
     let Some(results) = phase.run(errands).await? else { return Ok(None) };
     for Errand { command, due, .. } in errands {
         if matches!(due, Due::Prepare) {
@@ -85,28 +98,41 @@ async fn transact(
 /// What an errand did within the transaction; the inbox is told at its end.
 enum Did {
     Led(Led),
-    /// Answered as before, or too late: the inbox knows.
-    Known(Answered),
+    /// As the inbox knows: answered before, or too late, or to be called with what it was prepared with.
+    Known(Led),
     Faulted(Fault),
 }
 
 struct Phase<'c> {
     connection: &'c mut PgConnection,
-    /// One for each handler; without them everything has to go well.
-    savepoints: bool,
+    /// With rows claimed before a handler is called, and a savepoint for each. Otherwise whatever
+    /// is not new, or does not go well, ends the transaction.
+    careful: bool,
 }
 
 impl Phase<'_> {
     async fn run(&mut self, errands: &[&Errand]) -> Result<Option<Vec<Result<Led, Fault>>>, Fault> {
-        let rows = self.rows(errands).await?;
-        if self.savepoints {
+        let rows = match self.careful {
+            true => self.claimed(errands).await?,
+            false => self.present(errands).await?,
+        };
+        let verdicts: Vec<_> = errands.iter().map(|errand| errand.verdict(&rows)).collect();
+        let mut at_one_go = HashMap::new();
+        if self.careful {
             savepoint::open(self.connection).await?;
+        } else {
+            let Some(did) = self.at_one_go(errands, &verdicts).await? else { return Ok(None) };
+            at_one_go = did;
         }
         let mut results = Vec::with_capacity(errands.len());
         let (mut answers, mut intents, mut faulted) = (Vec::new(), Vec::new(), Vec::new());
-        for errand in errands {
+        for (place, errand) in errands.iter().enumerate() {
             let own = own_key(&errand.command);
-            let Some(did) = self.step(errand, &own, &rows).await? else { return Ok(None) };
+            let did = match at_one_go.remove(&place) {
+                Some(led) => Some(Did::Led(led)),
+                None => self.step(errand, verdicts[place], rows.get(&own)).await?,
+            };
+            let Some(did) = did else { return Ok(None) };
             results.push(match did {
                 Did::Led(Led::Answered(answered)) => {
                     answers.push(answered.stored(own));
@@ -116,7 +142,7 @@ impl Phase<'_> {
                     intents.push(Intent { key: own, json: json.clone() });
                     Ok(Led::Call(json))
                 }
-                Did::Known(answered) => Ok(Led::Answered(answered)),
+                Did::Known(led) => Ok(led),
                 Did::Faulted(fault) => {
                     // Only what was claimed here; an intent that stood before goes on standing.
                     if matches!(errand.due, Due::Prepare) && !rows.contains_key(&own) {
@@ -126,13 +152,22 @@ impl Phase<'_> {
                 }
             });
         }
-        self.store(&answers, &intents, &faulted).await?;
-        Ok(Some(results))
+        let stored = self.store(&answers, &intents, &faulted).await?;
+        Ok(stored.then_some(results))
+    }
+
+    /// The rows that are there, locked.
+    async fn present(&mut self, errands: &[&Errand]) -> Result<HashMap<Key, Row>, Fault> {
+        let keys = errands.iter().flat_map(|Errand { command, due, .. }| match due {
+            Due::Prepare => claims(command).into_iter().map(|claim| claim.key).collect(),
+            Due::Record(..) => vec![own_key(command)],
+        });
+        Ok(inbox::lock(self.connection, &keys.collect::<Vec<_>>()).await?)
     }
 
     /// Claims what is free for those that prepare; the rows that were there before, locked.
     /// A compensation that waits here for its action's row waits for a result being recorded.
-    async fn rows(&mut self, errands: &[&Errand]) -> Result<HashMap<Key, Row>, Fault> {
+    async fn claimed(&mut self, errands: &[&Errand]) -> Result<HashMap<Key, Row>, Fault> {
         let (mut wanted, mut present) = (Vec::new(), Vec::new());
         for Errand { command, due, .. } in errands {
             match due {
@@ -161,18 +196,17 @@ impl Phase<'_> {
     async fn step(
         &mut self,
         errand: &Errand,
-        own: &Key,
-        rows: &HashMap<Key, Row>,
+        verdict: Verdict,
+        row: Option<&Row>,
     ) -> Result<Option<Did>, Fault> {
-        let row = rows.get(own);
-        let verdict = match errand.due {
-            Due::Prepare => verdict(&errand.command, own, rows),
-            Due::Record(..) => barrier::record(row.map(Seen::from)),
-        };
         Ok(Some(match (verdict, &errand.due, row) {
-            (Verdict::Replay, _, Some(row)) => Did::Known(Answered::again(row)),
+            (Verdict::Replay, _, Some(row)) => Did::Known(Led::Answered(Answered::again(row))),
             (Verdict::Resume, Due::Prepare, Some(Row { intent: Some(intent), .. })) => {
-                Did::Led(Led::Call(intent.clone()))
+                Did::Known(Led::Call(intent.clone()))
+            }
+            // These end an action that has not come or has not been answered: for what is claimed.
+            (Verdict::NothingToUndo | Verdict::Settle, Due::Prepare, _) if !self.careful => {
+                return Ok(None);
             }
             (Verdict::NothingToUndo, Due::Prepare, _) => {
                 Did::Led(Led::Answered(Answered::nothing_to_undo()))
@@ -187,7 +221,7 @@ impl Phase<'_> {
             (Verdict::Run, Due::Record(intent, spoken), _) => {
                 return self.record(errand, intent, spoken).await;
             }
-            _ => Did::Known(Answered::too_late()),
+            _ => Did::Known(Led::Answered(Answered::too_late())),
         }))
     }
 
@@ -226,7 +260,7 @@ impl Phase<'_> {
     }
 
     async fn keep(&mut self, did: Did) -> Result<Option<Did>, Fault> {
-        if self.savepoints
+        if self.careful
             && let Err(error) = savepoint::keep(self.connection).await
         {
             return self.undone(error.into()).await;
@@ -244,23 +278,27 @@ impl Phase<'_> {
     }
 
     async fn undo(&mut self, did: Did) -> Result<Option<Did>, Fault> {
-        if !self.savepoints {
+        if !self.careful {
             return Ok(None);
         }
         savepoint::undo(self.connection).await?;
         Ok(Some(did))
     }
 
+    /// `false` when somebody else was there first.
     async fn store(
         &mut self,
         answers: &[Answer],
         intents: &[Intent],
         faulted: &[Key],
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         inbox::answer(self.connection, answers).await?;
-        inbox::intend(self.connection, intents).await?;
         inbox::forget(self.connection, faulted).await?;
-        Ok(())
+        if self.careful {
+            inbox::intend(self.connection, intents).await?;
+            return Ok(true);
+        }
+        Ok(inbox::add_intents(self.connection, intents).await? == intents.len())
     }
 }
 

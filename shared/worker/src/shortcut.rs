@@ -11,10 +11,10 @@ use crate::{
     erased::SetWise,
     outcome::Nature,
 };
-use contracts::{CommandEnvelope, EventEnvelope, Outcome, SagaId};
+use contracts::{CommandEnvelope, Outcome};
 use runtime::failpoint;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use store::{
     Lanes,
     inbox::{self, Answer},
@@ -193,24 +193,11 @@ async fn call_many(
     let mut tx = ManyTx::new(connection);
     let said = tokio::time::timeout(HANDLER, handler.handle_many(&mut tx, commands)).await;
     let events = tx.into_events();
-    let said = match said {
-        Ok(Ok(Some(said))) => said,
-        Ok(Ok(None)) => return Ok(None),
-        Ok(Err(fault)) => return careful(fault).map(|_| None),
-        Err(_) => return Err(Fault::transient("the handler took too long")),
-    };
-    let mut told: HashMap<SagaId, Vec<EventEnvelope>> = HashMap::new();
-    for event in events {
-        told.entry(event.saga).or_default().push(event);
+    match said {
+        Ok(Ok(said)) => Ok(said.map(|said| Answered::many(commands, said, events))),
+        Ok(Err(fault)) => careful(fault).map(|_| None),
+        Err(_) => Err(Fault::transient("the handler took too long")),
     }
-    let answered = commands.iter().zip(said).map(|(command, said)| {
-        let mut events = told.remove(&command.saga).unwrap_or_default();
-        for event in &mut events {
-            event.traceparent.clone_from(&command.traceparent);
-        }
-        Answered::new(said, events)
-    });
-    Ok(Some(answered.collect()))
 }
 
 /// What is somebody's fault goes on; what is nobody's is tried again from the beginning.

@@ -168,6 +168,31 @@ async fn what_is_asked_at_one_time_shares_its_transactions() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn those_of_one_kind_that_share_a_transaction_are_prepared_and_recorded_at_one_go()
+-> anyhow::Result<()> {
+    let (database, bench) = bench().await?;
+    let amounts: Vec<_> = (0..40).map(|i| if i % 3 == 0 { 13 } else { 10 }).collect();
+    let commands: Vec<_> = amounts.iter().map(|amount| Authorise { amount: *amount }).collect();
+    let sagas: Vec<_> = amounts.iter().map(|_| saga()).collect();
+    for duplicate in [false, true] {
+        let asked = sagas.iter().zip(&commands).map(|(saga, it)| bench.act(*saga, STEP, it));
+        for (answer, amount) in join_all(asked).await.into_iter().zip(&amounts) {
+            let answer = answer?;
+            let outcome = if *amount == 13 { Refused } else { Done };
+            assert_eq!((answer.outcome, answer.duplicate), (outcome, duplicate));
+        }
+        assert_eq!(bench.service.gateway.keys.lock().unwrap().len(), 40);
+        assert_eq!(recorded(database.pool()).await?, 40);
+    }
+    // Some come alone, as the first one does.
+    for phase in &bench.service.at_one_go {
+        let served = phase.load(SeqCst);
+        assert!((20..=40).contains(&served), "{served} of 40");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_of_those_that_share_a_transaction_fares_as_if_it_were_alone() -> anyhow::Result<()> {
     let (database, bench) = bench().await?;
     let amounts = [10, 0, 13, FORGOTTEN, 10, 0, 13, FORGOTTEN, 10];

@@ -1,6 +1,6 @@
 //! A service whose effects are outside its database: money that is set aside with a gateway.
 
-use contracts::{Command, Never};
+use contracts::{Command, Never, SagaId};
 use runtime::resilience::{Breaker, BreakerPolicy};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -15,7 +15,8 @@ use std::{
 use testkit::ScratchDb;
 use tokio::sync::Semaphore;
 use worker::{
-    CallKey, Fault, NotDone, NotDone::Refused, Outcome, Outside, Tx, Worker, testing::Bench,
+    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Recorded, Tx,
+    Worker, testing::Bench,
 };
 
 pub(crate) const STEP: &str = "authorise";
@@ -125,6 +126,8 @@ impl Gateway {
 pub(crate) struct Till {
     pub(crate) gateway: Gateway,
     pub(crate) prepared: AtomicU32,
+    /// Authorisations that were prepared, and recorded, at one go with others.
+    pub(crate) at_one_go: [AtomicU32; 2],
     pub(crate) breaker: Breaker,
 }
 
@@ -138,6 +141,7 @@ impl Default for Till {
         Till {
             gateway: Gateway::default(),
             prepared: AtomicU32::new(0),
+            at_one_go: [AtomicU32::new(0), AtomicU32::new(0)],
             breaker: Breaker::new("gateway", policy),
         }
     }
@@ -178,6 +182,39 @@ impl Outside<Authorise> for Till {
             (true, FORGOTTEN) => Err(Fault::permanent("written and then forgotten").into()),
             (true, _) => Ok(()),
         }
+    }
+
+    async fn prepare_many(
+        &self,
+        _: &mut ManyTx<'_>,
+        commands: &[(SagaId, Authorise)],
+    ) -> Result<Option<Vec<i64>>, Fault> {
+        if commands.iter().any(|(_, command)| command.amount <= 0) {
+            return Ok(None);
+        }
+        self.at_one_go[0].fetch_add(u32::try_from(commands.len()).unwrap(), SeqCst);
+        Ok(Some(commands.iter().map(|(_, command)| command.amount).collect()))
+    }
+
+    async fn record_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        called: &[Called<Authorise, i64, bool>],
+    ) -> Result<Option<Vec<Recorded<Authorise>>>, Fault> {
+        sqlx::query("INSERT INTO payment SELECT * FROM unnest($1::uuid[], $2::bigint[])")
+            .bind(called.iter().map(|it| it.saga.0).collect::<Vec<_>>())
+            .bind(called.iter().map(|it| it.intent).collect::<Vec<_>>())
+            .execute(tx.sql())
+            .await?;
+        if called.iter().any(|it| it.intent == FORGOTTEN) {
+            return Err(Fault::permanent("written and then forgotten"));
+        }
+        self.at_one_go[1].fetch_add(u32::try_from(called.len()).unwrap(), SeqCst);
+        let said = |it: &Called<_, i64, bool>| match (it.answer, it.intent) {
+            (false, _) | (true, 13) => Err("declined".to_owned()),
+            (true, _) => Ok(()),
+        };
+        Ok(Some(called.iter().map(said).collect()))
     }
 
     fn breaker(&self) -> &Breaker {
