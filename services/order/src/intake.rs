@@ -71,9 +71,7 @@ pub async fn take(
     let order = submission.check(&prices).map_err(Error::Invalid)?;
     order.insert(id, &mut tx).await?;
     intend_opening(&mut tx, id).await?;
-    for message in messages(id, &order)? {
-        outbox::put(&mut tx, &message).await?;
-    }
+    outbox::put(&mut tx, &messages(id, &order)?).await?;
     tx.commit().await?;
     transaction.committed([(trace::current(), About::saga(SagaId(id)))]);
     Ok(Receipt { order_id: id, response })

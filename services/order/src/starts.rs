@@ -93,9 +93,8 @@ pub async fn send_again(pool: &PgPool, patience: Duration) -> Result<usize, Erro
     .bind(DOUBLINGS)
     .fetch_all(&mut *tx)
     .await?;
-    for order in &overdue {
-        outbox::put(&mut tx, &intake::start(order.order_id, &order.start())?).await?;
-    }
+    let starts = overdue.iter().map(|order| intake::start(order.order_id, &order.start()));
+    outbox::put(&mut tx, &starts.collect::<Result<Vec<_>, _>>()?).await?;
     tx.commit().await?;
     Ok(overdue.len())
 }

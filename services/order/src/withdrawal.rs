@@ -71,7 +71,7 @@ async fn before_opening(pool: &PgPool, id: Uuid) -> Result<Option<Order>, Error>
     .await?;
     if let Some(order) = &cancelled {
         let event = EventEnvelope::of(order.saga(), &order.cancelled())?;
-        outbox::put(&mut tx, &Outgoing::event(&event)).await?;
+        outbox::put(&mut tx, &[Outgoing::event(&event)]).await?;
     }
     tx.commit().await?;
     Ok(cancelled)

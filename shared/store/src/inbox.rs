@@ -147,6 +147,9 @@ pub async fn lock(
 
 /// Adds answers whose rows nobody has claimed, and says how many those were.
 pub async fn add(connection: &mut PgConnection, answers: &[Answer]) -> Result<usize, sqlx::Error> {
+    if answers.is_empty() {
+        return Ok(0);
+    }
     let Told { keys, outcomes, replies, events } = Told::of(answers)?;
     let added = sqlx::query(
         "INSERT INTO inbox (saga_id, step, leg, kind, outcome, reply, events)

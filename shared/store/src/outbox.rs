@@ -11,10 +11,13 @@ pub struct Taken {
     pub message: Outgoing,
 }
 
-/// Stores a message in the caller's transaction. Nudge the relay once that is committed.
-pub async fn put(connection: &mut PgConnection, message: &Outgoing) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO outbox (message) VALUES ($1)")
-        .bind(Json(message))
+/// Stores messages in the caller's transaction. Nudge the relay once that is committed.
+pub async fn put(connection: &mut PgConnection, messages: &[Outgoing]) -> Result<(), sqlx::Error> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("INSERT INTO outbox (message) SELECT unnest($1::jsonb[])")
+        .bind(messages.iter().map(Json).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

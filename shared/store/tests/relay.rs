@@ -76,7 +76,7 @@ async fn two_relays_send_every_message_and_delete_it() -> anyhow::Result<()> {
     let relays = [start(), start()];
     for id in 0..500 {
         let mut transaction = database.pool().begin().await?;
-        outbox::put(&mut transaction, &message(id, "saga.commands", "shop.commands")).await?;
+        outbox::put(&mut transaction, &[message(id, "saga.commands", "shop.commands")]).await?;
         transaction.commit().await?;
         relays[id % 2].nudge();
     }
@@ -92,7 +92,8 @@ async fn two_relays_send_every_message_and_delete_it() -> anyhow::Result<()> {
 async fn a_message_that_was_not_confirmed_is_sent_again() -> anyhow::Result<()> {
     let (database, broker, shutdown) = (database().await?, Broker::default(), Shutdown::manual());
     broker.unconfirmed.store(1, SeqCst);
-    outbox::put(&mut *database.pool().acquire().await?, &message(1, "saga.commands", "x")).await?;
+    outbox::put(&mut *database.pool().acquire().await?, &[message(1, "saga.commands", "x")])
+        .await?;
     let _relay = Relay::start(database.pool().clone(), broker.clone(), shutdown.clone());
     emptied(&database, 0).await?;
     assert_eq!(broker.got.lock().unwrap().get("1"), Some(&2));
@@ -106,9 +107,9 @@ async fn an_unroutable_command_stays_and_an_event_without_listeners_does_not() -
     let (database, shutdown) = (database().await?, Shutdown::manual());
     let broker = Broker { nowhere: Some("nobody".to_owned()), ..Broker::default() };
     let mut connection = database.pool().acquire().await?;
-    outbox::put(&mut connection, &message(1, "saga.commands", "nobody")).await?;
-    outbox::put(&mut connection, &message(2, "saga.events", "nobody")).await?;
-    outbox::put(&mut connection, &message(3, "saga.commands", "somebody")).await?;
+    outbox::put(&mut connection, &[message(1, "saga.commands", "nobody")]).await?;
+    outbox::put(&mut connection, &[message(2, "saga.events", "nobody")]).await?;
+    outbox::put(&mut connection, &[message(3, "saga.commands", "somebody")]).await?;
     drop(connection);
     let _relay = Relay::start(database.pool().clone(), broker.clone(), shutdown.clone());
     emptied(&database, 1).await?;
@@ -121,7 +122,7 @@ async fn an_unroutable_command_stays_and_an_event_without_listeners_does_not() -
 async fn a_message_taken_by_a_relay_that_died_is_anybodys_again() -> anyhow::Result<()> {
     let database = database().await?;
     let pool = database.pool();
-    outbox::put(&mut *pool.acquire().await?, &message(1, "saga.commands", "x")).await?;
+    outbox::put(&mut *pool.acquire().await?, &[message(1, "saga.commands", "x")]).await?;
     assert_eq!(outbox::take(pool, 100, 30.0).await?.len(), 1);
     assert_eq!(outbox::take(pool, 100, 0.0).await?.len(), 0, "it is the first one's");
     sqlx::query("UPDATE outbox SET taken_until = now() - interval '1 s'").execute(pool).await?;

@@ -121,8 +121,7 @@ async fn at_one_go(lanes: &Lanes, items: &[Item<'_>]) -> Result<Option<Vec<Heard
 /// Events that follow from an event leave through the outbox: the one that caused them is not
 /// told again once it is acknowledged.
 async fn tell(connection: &mut sqlx::PgConnection, events: &[EventEnvelope]) -> Result<(), Fault> {
-    for event in events {
-        outbox::put(connection, &Outgoing::event(event)).await?;
-    }
+    let messages: Vec<_> = events.iter().map(Outgoing::event).collect();
+    outbox::put(connection, &messages).await?;
     Ok(savepoint::keep(connection).await?)
 }

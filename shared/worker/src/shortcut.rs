@@ -1,5 +1,5 @@
 //! The short way through a run of commands: no savepoints, and one write for each inbox row. It
-//! serves a run in which every command is new and answered done, which is nearly every run.
+//! serves a run in which every command is still to be answered, and is answered done, which is nearly every run.
 //! Anything else shows before the commit; then nothing is kept, and [`batch`](crate::batch) takes
 //! the careful way.
 
@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::{BTreeMap, HashSet};
 use store::{
     Lanes,
-    inbox::{self, Answer},
+    inbox::{self, Answer, Key},
 };
 
 /// How a try ended.
@@ -102,9 +102,7 @@ async fn in_transaction(
     mut first: Option<Answered>,
 ) -> Result<Ended, Fault> {
     let other = Ok(Ended::Undone(Why::Other));
-    if !all_to_be_called(connection, items).await? {
-        return other;
-    }
+    let Some(noted) = noted(connection, items).await? else { return other };
     let mut answered: Vec<Option<Answered>> = vec![None; items.len()];
     if let Some(answer) = answered.first_mut() {
         *answer = first.take();
@@ -128,26 +126,47 @@ async fn in_transaction(
     }
     let answered: Vec<Answered> = answered.into_iter().flatten().collect();
     let stored = |(item, done): (&Item<'_>, &Answered)| done.stored(own_key(item.command));
-    let answers: Vec<Answer> = items.iter().zip(&answered).map(stored).collect();
-    match inbox::add(connection, &answers).await {
-        Ok(added) if added == answers.len() => Ok(Ended::Done(answered)),
-        Ok(_) => other,
+    let (noted, new): (Vec<Answer>, Vec<Answer>) =
+        items.iter().zip(&answered).map(stored).partition(|answer| noted.contains(&answer.key));
+    match store(connection, &new, &noted).await {
+        Ok(true) => Ok(Ended::Done(answered)),
+        Ok(false) => other,
         // A handler swallowed an error of the database, perhaps: the careful way finds it.
         Err(error) => careful(error.into()).map(|_| Ended::Undone(Why::Other)),
     }
 }
 
-/// Whether every command is new, and every compensation has something to undo. The turn is ours,
-/// so that it stays that way.
-async fn all_to_be_called(
+/// The rows of commands that a note says will come. `None` unless every command is still to be
+/// answered, and every compensation has something to undo; the turn is ours, so that it stays so.
+async fn noted(
     connection: &mut PgConnection,
     items: &[Item<'_>],
-) -> Result<bool, Fault> {
+) -> Result<Option<HashSet<Key>>, Fault> {
     let keys: Vec<_> =
         items.iter().flat_map(|item| claims(item.command)).map(|claim| claim.key).collect();
     let rows = inbox::read(connection, &keys).await?;
-    let run = |item: &Item<'_>| verdict(item.command, &own_key(item.command), &rows);
-    Ok(items.iter().all(|item| run(item) == Verdict::Run))
+    let mut noted = HashSet::new();
+    for Item { command, .. } in items {
+        let own = own_key(command);
+        match verdict(command, &own, &rows) {
+            Verdict::Run => {}
+            Verdict::Resume => {
+                noted.insert(own);
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(noted))
+}
+
+/// `false` when somebody else was there first.
+async fn store(
+    connection: &mut PgConnection,
+    new: &[Answer],
+    noted: &[Answer],
+) -> sqlx::Result<bool> {
+    inbox::answer(connection, noted).await?;
+    Ok(inbox::add(connection, new).await? == new.len())
 }
 
 /// Calls one handler. The outer error is the loss of the whole transaction.
