@@ -5,7 +5,10 @@ use contracts::{
     inventory::{ReleaseStock, ReserveStock},
     order::OrderConfirmed,
 };
-use worker::{Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone, Outcome, Tx};
+use uuid::Uuid;
+use worker::{
+    Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone, Outcome, Replied, Tx,
+};
 
 use crate::{
     Inventory,
@@ -15,7 +18,8 @@ use crate::{
 impl Handle<ReserveStock> for Inventory {
     async fn handle(&self, tx: &mut Tx<'_>, command: ReserveStock) -> Outcome<ReserveStock> {
         let orders = [(command.order.0, command.lines.as_slice())];
-        stock::reserve(tx.sql(), &orders).await?.map_err(NotDone::Refused)
+        let reserved = stock::reserve(tx.sql(), &orders).await?.pop();
+        reserved.unwrap_or(Ok(())).map_err(NotDone::Refused)
     }
 }
 
@@ -24,18 +28,28 @@ impl HandleMany<ReserveStock> for Inventory {
         &self,
         tx: &mut ManyTx<'_>,
         commands: &[(SagaId, ReserveStock)],
-    ) -> Result<Option<Vec<()>>, Fault> {
+    ) -> Result<Option<Vec<Replied<ReserveStock>>>, Fault> {
         let orders: Vec<_> =
             commands.iter().map(|(_, it)| (it.order.0, it.lines.as_slice())).collect();
-        // Who is to be refused shows only when each is alone.
-        let reserved = stock::reserve(tx.sql(), &orders).await?;
-        Ok(reserved.is_ok().then(|| vec![(); commands.len()]))
+        Ok(Some(stock::reserve(tx.sql(), &orders).await?))
     }
 }
 
 impl Handle<ReleaseStock> for Inventory {
     async fn handle(&self, tx: &mut Tx<'_>, command: ReleaseStock) -> Outcome<ReleaseStock> {
         Ok(settle(tx, command.order, Movement::Release).await?)
+    }
+}
+
+impl HandleMany<ReleaseStock> for Inventory {
+    async fn handle_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        commands: &[(SagaId, ReleaseStock)],
+    ) -> Result<Option<Vec<Replied<ReleaseStock>>>, Fault> {
+        let orders: Vec<_> = commands.iter().map(|(_, command)| command.order.0).collect();
+        let all = settle_all(tx, &orders, Movement::Release).await?;
+        Ok(all.then(|| vec![Ok(()); commands.len()]))
     }
 }
 
@@ -52,9 +66,14 @@ impl ListenMany<OrderConfirmed> for Inventory {
         events: &[(SagaId, OrderConfirmed)],
     ) -> Result<bool, Fault> {
         let orders: Vec<_> = events.iter().map(|(_, event)| event.order.0).collect();
-        let moved = stock::settle(tx.sql(), &orders, Movement::Ship).await?;
-        Ok(orders.iter().all(|order| moved.contains(order)))
+        settle_all(tx, &orders, Movement::Ship).await
     }
+}
+
+/// Whether all of them had something to move. Who had not is told when it is alone.
+async fn settle_all(tx: &mut ManyTx<'_>, orders: &[Uuid], to: Movement) -> Result<bool, Fault> {
+    let moved = stock::settle(tx.sql(), orders, to).await?;
+    Ok(orders.iter().all(|order| moved.contains(order)))
 }
 
 /// Moves what is held. That it has moved this way before is fine, and so is nothing to release;

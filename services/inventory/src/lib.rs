@@ -26,5 +26,6 @@ pub fn worker() -> Worker<Inventory> {
     Worker::new("inventory", Inventory)
         .pair::<ReserveStock, ReleaseStock>()
         .set_wise::<ReserveStock>()
+        .set_wise::<ReleaseStock>()
         .on_many::<OrderConfirmed>()
 }

@@ -3,24 +3,19 @@
 
 use contracts::inventory::{Line, StockRefusal};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
-/// Holds every line for every order, or none. The caller's transaction must be undone on a refusal.
+/// Holds every line of each order or none, in their order: who comes first is served first.
+/// Nothing is written for one that is refused.
 pub async fn reserve(
     sql: &mut PgConnection,
     orders: &[(Uuid, &[Line])],
-) -> sqlx::Result<Result<(), StockRefusal>> {
-    let mut wanted = BTreeMap::new();
-    let mut holds = Vec::new();
-    for (order, lines) in orders {
-        for (product, quantity) in per_product(lines) {
-            *wanted.entry(product).or_default() += quantity;
-            holds.push((*order, product, quantity));
-        }
-    }
-    let products: Vec<&str> = wanted.keys().copied().collect();
-    let free: HashMap<String, i64> = sqlx::query_as(
+) -> sqlx::Result<Vec<Result<(), StockRefusal>>> {
+    let orders: Vec<_> = orders.iter().map(|(order, lines)| (*order, per_product(lines))).collect();
+    let products: BTreeSet<&str> = orders.iter().flat_map(|(_, it)| it.keys().copied()).collect();
+    let products: Vec<&str> = products.into_iter().collect();
+    let mut free: HashMap<String, i64> = sqlx::query_as(
         "SELECT product_id, free FROM product WHERE product_id = ANY($1)
          ORDER BY product_id FOR NO KEY UPDATE",
     )
@@ -29,8 +24,22 @@ pub async fn reserve(
     .await?
     .into_iter()
     .collect();
-    if let Some(refusal) = refusal(&wanted, &free) {
-        return Ok(Err(refusal));
+    let (mut replies, mut holds) = (Vec::with_capacity(orders.len()), Vec::new());
+    for (order, wanted) in orders {
+        if let Some(refusal) = refusal(&wanted, &free) {
+            replies.push(Err(refusal));
+            continue;
+        }
+        for (product, quantity) in wanted {
+            if let Some(left) = free.get_mut(product) {
+                *left -= quantity;
+            }
+            holds.push((order, product, quantity));
+        }
+        replies.push(Ok(()));
+    }
+    if holds.is_empty() {
+        return Ok(replies);
     }
     sqlx::query(
         "WITH line AS (
@@ -48,7 +57,7 @@ pub async fn reserve(
     .bind(holds.iter().map(|(.., quantity)| *quantity).collect::<Vec<_>>())
     .execute(sql)
     .await?;
-    Ok(Ok(()))
+    Ok(replies)
 }
 
 /// One quantity for each product, should one be named twice.

@@ -222,16 +222,18 @@ async fn many_orders_are_held_and_shipped_at_one_go_as_each_alone() {
 #[tokio::test]
 async fn of_many_orders_only_those_are_refused_for_which_too_little_is_left() {
     let service = start().await;
-    let orders = [(); 3].map(|()| order());
-    let commands: Vec<_> = orders
-        .iter()
-        .map(|order| {
-            let command = ReserveStock { order: *order, lines: vec![line("prod_023", 2)] };
-            envelope(*order, STEP, Leg::Action, &command).unwrap()
-        })
-        .collect();
+    let commands = [2, 2, 1, 1].map(|quantity| {
+        let order = order();
+        let lines = vec![line("prod_001", 1), line("prod_023", quantity)];
+        envelope(order, STEP, Leg::Action, &ReserveStock { order, lines }).unwrap()
+    });
     let results = service.bench.handle_all(&commands).await;
-    let outcomes: Vec<_> = results.into_iter().map(|result| result.unwrap().outcome).collect();
-    assert_eq!(outcomes, [Outcome::Done, Outcome::Refused, Outcome::Refused]);
-    assert_eq!(where_it_is(&service.product("prod_023").await), (1, 2, 0));
+    let bodies: Vec<_> = results.into_iter().map(|result| result.unwrap().body).collect();
+    let refused = |wanted, free| {
+        let product_id = "prod_023".to_owned();
+        serde_json::to_string(&StockRefusal::OutOfStock { product_id, wanted, free }).unwrap()
+    };
+    assert_eq!(bodies, ["null".to_owned(), refused(2, 1), "null".to_owned(), refused(1, 0)]);
+    assert_eq!(where_it_is(&service.product("prod_023").await), (0, 3, 0));
+    assert_eq!(where_it_is(&service.product("prod_001").await), (11_998, 2, 0));
 }

@@ -15,7 +15,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use worker::{CallKey, Called, Fault, ManyTx, NotDone, Outcome, Outside, Recorded, Tx};
+use worker::{CallKey, Called, Fault, ManyTx, NotDone, Outcome, Outside, Replied, Tx};
 
 /// Enough for every command in flight; more means that records fail to come.
 const MAX_SENT: usize = 10_000;
@@ -127,7 +127,7 @@ impl Outside<NotifyCustomer> for Notification {
         &self,
         tx: &mut ManyTx<'_>,
         called: &[Called<NotifyCustomer, Vec<Message>, ()>],
-    ) -> Result<Option<Vec<Recorded<NotifyCustomer>>>, Fault> {
+    ) -> Result<Option<Vec<Replied<NotifyCustomer>>>, Fault> {
         let orders: Vec<_> = called.iter().map(|it| it.command.order).collect();
         book::sent(tx.sql(), &orders).await?;
         Ok(Some(vec![Ok(()); called.len()]))

@@ -28,6 +28,7 @@ pub fn worker() -> Worker<Orders> {
     Worker::new("order", Orders)
         .pair::<OpenOrder, CancelOrder>()
         .set_wise::<OpenOrder>()
+        .set_wise::<CancelOrder>()
         .retriable::<ConfirmOrder>()
         .set_wise::<ConfirmOrder>()
 }

@@ -16,7 +16,7 @@ use runtime::resilience::Breaker;
 use sqlx::PgConnection;
 use std::time::Duration;
 use worker::{
-    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Recorded, Tx,
+    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Replied, Tx,
 };
 
 pub struct Payment<G> {
@@ -89,7 +89,7 @@ impl<G: Gateway> Outside<AuthorisePayment> for Payment<G> {
         &self,
         tx: &mut ManyTx<'_>,
         called: &[Called<AuthorisePayment, Wanted, Self::Answer>],
-    ) -> Result<Option<Vec<Recorded<AuthorisePayment>>>, Fault> {
+    ) -> Result<Option<Vec<Replied<AuthorisePayment>>>, Fault> {
         let (mut authorised, mut declined) = (Vec::new(), Vec::new());
         for Called { command, answer: (key, said), .. } in called {
             match said {
@@ -119,6 +119,14 @@ impl<G: Gateway> Outside<VoidPayment> for Payment<G> {
         Ok(())
     }
 
+    async fn prepare_many(
+        &self,
+        _: &mut ManyTx<'_>,
+        commands: &[(SagaId, VoidPayment)],
+    ) -> Result<Option<Vec<()>>, Fault> {
+        Ok(Some(vec![(); commands.len()]))
+    }
+
     /// By the authorisation's key, as its answer may never have been recorded.
     async fn call(&self, (): &(), key: &CallKey) -> Result<(), Fault> {
         Ok(self.gateway.void(&key.own, &key.action).await?)
@@ -132,6 +140,16 @@ impl<G: Gateway> Outside<VoidPayment> for Payment<G> {
         (): (),
     ) -> Outcome<VoidPayment> {
         Ok(book::settled(tx.sql(), &[command.order], "voided").await?)
+    }
+
+    async fn record_many(
+        &self,
+        tx: &mut ManyTx<'_>,
+        called: &[Called<VoidPayment, (), ()>],
+    ) -> Result<Option<Vec<Replied<VoidPayment>>>, Fault> {
+        let orders: Vec<_> = called.iter().map(|it| it.command.order).collect();
+        book::settled(tx.sql(), &orders, "voided").await?;
+        Ok(Some(vec![Ok(()); called.len()]))
     }
 
     fn breaker(&self) -> &Breaker {
@@ -192,7 +210,7 @@ impl<G: Gateway> Outside<CapturePayment> for Payment<G> {
         &self,
         tx: &mut ManyTx<'_>,
         called: &[Called<CapturePayment, String, Said<()>>],
-    ) -> Result<Option<Vec<Recorded<CapturePayment>>>, Fault> {
+    ) -> Result<Option<Vec<Replied<CapturePayment>>>, Fault> {
         let (mut captured, mut declined) = (Vec::new(), Vec::new());
         for Called { command, answer, .. } in called {
             match answer {

@@ -12,7 +12,7 @@ use contracts::{
 use runtime::resilience::Breaker;
 use std::time::Duration;
 use worker::{
-    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Recorded, Tx,
+    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Replied, Tx,
 };
 
 pub struct Shipping<C> {
@@ -77,7 +77,7 @@ impl<C: Carrier> Outside<BookShipment> for Shipping<C> {
         &self,
         tx: &mut ManyTx<'_>,
         called: &[Called<BookShipment, Wanted, Self::Answer>],
-    ) -> Result<Option<Vec<Recorded<BookShipment>>>, Fault> {
+    ) -> Result<Option<Vec<Replied<BookShipment>>>, Fault> {
         let (mut booked, mut refused) = (Vec::new(), Vec::new());
         for Called { command, answer: (key, said), .. } in called {
             match said {

@@ -1,6 +1,8 @@
 //! Handlers without their types: what the queue knows is the name of a command and its bytes.
 
-use crate::{Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone, Tx, handle::CallKey};
+use crate::{
+    Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone, Replied, Tx, handle::CallKey,
+};
 use contracts::{Command, CommandEnvelope, Event, EventEnvelope, Leg, Outcome};
 use futures_util::FutureExt;
 use runtime::failpoint::{self, Instead};
@@ -126,7 +128,7 @@ impl<S: HandleMany<C>, C: Command> SetWise for As<S, C> {
                 let (asked, got) = (commands.len(), replies.len());
                 return Err(Fault::permanent(format!("{got} replies to {asked} commands")));
             }
-            let said = |reply| Said::of::<_, C::Refusal>(Ok(reply));
+            let said = |reply: Replied<C>| Said::of(reply.map_err(NotDone::Refused));
             replies.into_iter().map(said).collect::<Result<_, _>>().map(Some)
         })
     }

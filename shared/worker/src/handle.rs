@@ -16,14 +16,14 @@ pub trait Handle<C: Command>: Send + Sync + 'static {
 /// Handles commands of one kind for many sagas at one go, for whoever can do so with fewer
 /// statements than one or two for each; registered with [`Worker::set_wise`](crate::Worker).
 pub trait HandleMany<C: Command>: Handle<C> {
-    /// Either does all of them and answers in their order, or none: whatever is written is undone
-    /// with `None` and with a fault, and each is handled alone then. There are at least two, and
-    /// of different sagas.
+    /// Answers all of them, in their order, as if one had come after the other; nothing may be
+    /// written for one that is refused. Or none: whatever is written is undone with `None` and with
+    /// a fault, and each is handled alone then. There are at least two, and of different sagas.
     fn handle_many(
         &self,
         tx: &mut ManyTx<'_>,
         commands: &[(SagaId, C)],
-    ) -> impl Future<Output = Result<Option<Vec<C::Reply>>, Fault>> + Send;
+    ) -> impl Future<Output = Result<Option<Vec<Replied<C>>>, Fault>> + Send;
 }
 
 /// Takes in events of one kind, of many sagas, at one go; registered with
@@ -93,7 +93,7 @@ pub trait Outside<C: Command>: Send + Sync + 'static {
         &self,
         _tx: &mut ManyTx<'_>,
         _called: &[Called<C, Self::Intent, Self::Answer>],
-    ) -> impl Future<Output = Result<Option<Vec<Recorded<C>>>, Fault>> + Send {
+    ) -> impl Future<Output = Result<Option<Vec<Replied<C>>>, Fault>> + Send {
         async { Ok(None) }
     }
 
@@ -115,8 +115,8 @@ pub struct Called<C, I, A> {
     pub answer: A,
 }
 
-/// What [`Outside::record_many`] answers a command with.
-pub type Recorded<C> = Result<<C as Command>::Reply, <C as Command>::Refusal>;
+/// What one of many commands is answered with: its reply or its refusal.
+pub type Replied<C> = Result<<C as Command>::Reply, <C as Command>::Refusal>;
 
 /// Under which keys the other side knows a request. Every attempt has the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -105,7 +105,7 @@ mod worker;
 
 pub use answered::Answered;
 pub use context::Context;
-pub use handle::{CallKey, Called, Handle, HandleMany, Listen, ListenMany, Outside, Recorded};
+pub use handle::{CallKey, Called, Handle, HandleMany, Listen, ListenMany, Outside, Replied};
 pub use outcome::{Fault, NotDone, Outcome};
 pub use settings::Settings;
 pub use tx::{ManyTx, Tx};

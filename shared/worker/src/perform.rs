@@ -2,7 +2,7 @@
 //! that something was answered.
 
 use crate::{
-    CallKey, Called, Fault, ManyTx, NotDone, Outside, Recorded, Tx,
+    CallKey, Called, Fault, ManyTx, NotDone, Outside, Replied, Tx,
     erased::{As, Boxed, Said},
 };
 use contracts::{Command, CommandEnvelope, Outcome};
@@ -123,7 +123,7 @@ impl<S: Outside<C>, C: Command> Perform for As<S, C> {
                 return Ok(None);
             };
             complete(answered.len(), recorded.len())?;
-            let said = |recorded: Recorded<C>| Said::of(recorded.map_err(NotDone::Refused));
+            let said = |recorded: Replied<C>| Said::of(recorded.map_err(NotDone::Refused));
             recorded.into_iter().map(said).collect::<Result<_, _>>().map(Some)
         })
     }

@@ -25,8 +25,6 @@ const LONG: [(&str, usize); 3] =
     [("outage", 20 /* s */), ("growth", 5_000_000 /* ended sagas */), ("soak", 500_000)];
 /// In flight at saturation.
 const WINDOW: usize = 1_000;
-/// The same for orders, which take several times as long.
-const WINDOW_ORDERS: usize = 300;
 /// Sagas a second, and for how many seconds.
 const STEADY: [(usize, usize); 3] = [(100, 5), (500, 5), (1_000, 5)];
 /// For orders, which have nearly twice the steps.
@@ -138,7 +136,7 @@ async fn orders(instances: &Instances, progress: Progress<'_>, failing: usize) -
     progress.tell("starting");
     let stack = Orders::start(instances).await?;
     stack.load.offer.failing.store(failing, Ordering::Relaxed);
-    let loads = loads(&stack.load, &progress, &STEADY_ORDERS, WINDOW_ORDERS).await?;
+    let loads = loads(&stack.load, &progress, &STEADY_ORDERS, WINDOW).await?;
     progress.tell("verifying");
     stack.verify().await?;
     let name = if failing == 0 { "place-order" } else { "place-order, every third declined" };
@@ -152,7 +150,7 @@ async fn loads<O: Offer>(
     window: usize,
 ) -> Result<Vec<(String, Measured)>> {
     progress.tell("warming up");
-    load.saturated(4_000, WINDOW_ORDERS, Duration::from_secs(6)).await?;
+    load.saturated(4_000, WINDOW, Duration::from_secs(6)).await?;
     load.analyse().await?;
     let mut loads = Vec::new();
     progress.tell("one in flight");

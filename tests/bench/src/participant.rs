@@ -3,7 +3,7 @@
 use crate::saga::{Authorise, Goods, Notify, Release, Reserve, Ship, Void};
 use contracts::SagaId;
 use sqlx::migrate::Migrator;
-use worker::{Fault, Handle, HandleMany, ManyTx, NotDone, Outcome, Tx, Worker};
+use worker::{Fault, Handle, HandleMany, ManyTx, NotDone, Outcome, Replied, Tx, Worker};
 
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -37,16 +37,13 @@ async fn write(tx: &mut Tx<'_>, goods: &Goods) -> Result<(), sqlx::Error> {
 }
 
 /// One statement for all of them.
-async fn write_many(
-    tx: &mut ManyTx<'_>,
-    goods: Vec<(SagaId, Goods)>,
-) -> Result<Option<Vec<Goods>>, Fault> {
+async fn write_many(tx: &mut ManyTx<'_>, goods: &[(SagaId, &Goods)]) -> Result<(), Fault> {
     sqlx::query("INSERT INTO effect (saga_id, amount) SELECT * FROM unnest($1::uuid[], $2::int[])")
         .bind(goods.iter().map(|(saga, _)| saga.0).collect::<Vec<_>>())
         .bind(goods.iter().map(|(_, goods)| goods.amount).collect::<Vec<_>>())
         .execute(tx.sql())
         .await?;
-    Ok(Some(goods.into_iter().map(|(_, goods)| goods).collect()))
+    Ok(())
 }
 
 async fn undo(tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
@@ -72,10 +69,11 @@ macro_rules! acts {
                 &self,
                 tx: &mut ManyTx<'_>,
                 commands: &[(SagaId, $command)],
-            ) -> Result<Option<Vec<Goods>>, Fault> {
+            ) -> Result<Option<Vec<Replied<$command>>>, Fault> {
                 let goods: Vec<_> =
-                    commands.iter().map(|(saga, command)| (*saga, command.goods.clone())).collect();
-                write_many(tx, goods).await
+                    commands.iter().map(|(saga, command)| (*saga, &command.goods)).collect();
+                write_many(tx, &goods).await?;
+                Ok(Some(commands.iter().map(|(_, command)| Ok(command.goods.clone())).collect()))
             }
         }
     )*};
@@ -97,11 +95,9 @@ undoes!(Release, Void);
 
 impl Handle<Ship> for Clerk {
     async fn handle(&self, tx: &mut Tx<'_>, command: Ship) -> Outcome<Ship> {
-        if command.goods.unshippable {
-            return Err(NotDone::Refused("there is no way there".to_owned()));
-        }
-        write(tx, &command.goods).await?;
-        Ok(command.goods)
+        let goods = shippable(&command).map_err(NotDone::Refused)?;
+        write(tx, &goods).await?;
+        Ok(goods)
     }
 }
 
@@ -110,11 +106,20 @@ impl HandleMany<Ship> for Clerk {
         &self,
         tx: &mut ManyTx<'_>,
         commands: &[(SagaId, Ship)],
-    ) -> Result<Option<Vec<Goods>>, Fault> {
-        if commands.iter().any(|(_, command)| command.goods.unshippable) {
-            return Ok(None);
-        }
-        let goods = commands.iter().map(|(saga, command)| (*saga, command.goods.clone()));
-        write_many(tx, goods.collect()).await
+    ) -> Result<Option<Vec<Replied<Ship>>>, Fault> {
+        let goods: Vec<_> = commands
+            .iter()
+            .filter(|(_, command)| !command.goods.unshippable)
+            .map(|(saga, command)| (*saga, &command.goods))
+            .collect();
+        write_many(tx, &goods).await?;
+        Ok(Some(commands.iter().map(|(_, command)| shippable(command)).collect()))
+    }
+}
+
+fn shippable(command: &Ship) -> Replied<Ship> {
+    match command.goods.unshippable {
+        true => Err("there is no way there".to_owned()),
+        false => Ok(command.goods.clone()),
     }
 }

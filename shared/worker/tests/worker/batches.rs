@@ -88,6 +88,28 @@ async fn many_at_one_go_are_answered_like_each_alone_and_known_when_they_come_ag
 }
 
 #[tokio::test]
+async fn a_refusal_among_many_at_one_go_leaves_nothing_and_the_others_are_done()
+-> anyhow::Result<()> {
+    let database = shop::database(5).await?;
+    let bench = Bench::of(worker().set_wise::<Take>(), database.pool().clone());
+    let moods = [Mood::RefuseAfterWriting, Mood::Fine, Mood::RefuseAfterWriting, Mood::Fine];
+    let commands = moods.into_iter().map(action).collect::<Result<Vec<_>, _>>()?;
+    for duplicate in [false, true] {
+        let mut answers = Vec::new();
+        for result in bench.handle_all(&commands).await {
+            let answered = result?;
+            assert_eq!(answered.duplicate, duplicate);
+            answers.push((answered.outcome, answered.body, answered.events.len()));
+        }
+        let refused = || (Refused, "\"changed my mind\"".to_owned(), 0);
+        let done = |left| (Done, format!("\"{left} left\""), 1);
+        assert_eq!(answers, [refused(), done(4), refused(), done(3)]);
+    }
+    assert_eq!((bench.service.calls.load(SeqCst), left(database.pool()).await?), (0, 3));
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_at_one_go_leaves_nothing_and_is_handled_one_by_one()
 -> anyhow::Result<()> {
     let database = shop::database(3).await?;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use testkit::ScratchDb;
 use uuid::Uuid;
 use worker::{
-    Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone::Refused, Outcome, Tx, Worker,
-    testing::Bench,
+    Fault, Handle, HandleMany, Listen, ListenMany, ManyTx, NotDone::Refused, Outcome, Replied, Tx,
+    Worker, testing::Bench,
 };
 
 pub(crate) const STEP: &str = "take";
@@ -107,8 +107,10 @@ impl HandleMany<Take> for Shop {
         &self,
         tx: &mut ManyTx<'_>,
         commands: &[(SagaId, Take)],
-    ) -> Result<Option<Vec<String>>, Fault> {
-        let wanted = i32::try_from(commands.len()).map_err(Fault::permanent)?;
+    ) -> Result<Option<Vec<Replied<Take>>>, Fault> {
+        let fine = |command: &Take| command.mood == Mood::Fine;
+        let wanted = commands.iter().filter(|(_, command)| fine(command)).count();
+        let wanted = i32::try_from(wanted).map_err(Fault::permanent)?;
         // Written before it looks whether it can be: a test sees that it is undone.
         let left: i32 = sqlx::query_scalar(
             "UPDATE shelf SET left_over = left_over - $1 RETURNING left_over + $1",
@@ -116,13 +118,23 @@ impl HandleMany<Take> for Shop {
         .bind(wanted)
         .fetch_one(tx.sql())
         .await?;
-        if left < wanted || commands.iter().any(|(_, command)| command.mood != Mood::Fine) {
+        let may_be = [Mood::Fine, Mood::RefuseAfterWriting];
+        if left < wanted || commands.iter().any(|(_, command)| !may_be.contains(&command.mood)) {
             return Ok(None);
         }
+        let mut replies = Vec::new();
+        let mut left = left;
         for (saga, command) in commands {
             tx.publish(*saga, &Taken { thing: command.thing.clone() })?;
+            replies.push(match fine(command) {
+                true => {
+                    left -= 1;
+                    Ok(format!("{left} left"))
+                }
+                false => Err("changed my mind".to_owned()),
+            });
         }
-        Ok(Some((1..=wanted).map(|taken| format!("{} left", left - taken)).collect()))
+        Ok(Some(replies))
     }
 }
 

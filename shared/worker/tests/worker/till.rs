@@ -15,7 +15,7 @@ use std::{
 use testkit::ScratchDb;
 use tokio::sync::Semaphore;
 use worker::{
-    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Recorded, Tx,
+    CallKey, Called, Fault, ManyTx, NotDone, NotDone::Refused, Outcome, Outside, Replied, Tx,
     Worker, testing::Bench,
 };
 
@@ -200,7 +200,7 @@ impl Outside<Authorise> for Till {
         &self,
         tx: &mut ManyTx<'_>,
         called: &[Called<Authorise, i64, bool>],
-    ) -> Result<Option<Vec<Recorded<Authorise>>>, Fault> {
+    ) -> Result<Option<Vec<Replied<Authorise>>>, Fault> {
         sqlx::query("INSERT INTO payment SELECT * FROM unnest($1::uuid[], $2::bigint[])")
             .bind(called.iter().map(|it| it.saga.0).collect::<Vec<_>>())
             .bind(called.iter().map(|it| it.intent).collect::<Vec<_>>())
