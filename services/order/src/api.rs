@@ -18,7 +18,8 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    idempotency, intake,
+    idempotency,
+    intake::{self, Intake},
     orchestrator::{self, Orchestrator},
     order::{Order, Status},
     retelling::{self, Place, YOUNG},
@@ -34,6 +35,7 @@ const RETRY_AFTER_S: u32 = 2;
 #[derive(Clone)]
 pub struct Api {
     pub pool: PgPool,
+    pub intake: Intake,
     pub orchestrator: Orchestrator,
     /// Called after messages were put into the outbox, so that they leave at once.
     pub nudge: Arc<dyn Fn() + Send + Sync>,
@@ -54,7 +56,7 @@ async fn submit(
     Body(submission): Body<Submission>,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&headers)?;
-    let receipt = intake::take(&api.pool, key.as_deref(), submission).await?;
+    let receipt = api.intake.take(key.as_deref(), submission).await?;
     (api.nudge)();
     let headers = [
         (header::LOCATION, format!("/api/v1/orders/{}", receipt.order_id)),
@@ -155,6 +157,7 @@ impl From<intake::Error> for Problem {
             }
             intake::Error::Storage(error) => store::problem(error),
             intake::Error::Encode(error) => Problem::fault(&error),
+            intake::Error::Closed => Problem::unavailable("the service is stopping", RETRY_AFTER_S),
         }
     }
 }

@@ -13,6 +13,8 @@ pub mod starts;
 pub mod submission;
 mod withdrawal;
 
+pub use intake::Intake;
+
 use contracts::order::{CancelOrder, ConfirmOrder, OpenOrder};
 use worker::Worker;
 

@@ -1,4 +1,5 @@
 use order::{
+    Intake,
     api::{self, Api},
     at_risk,
     orchestrator::Orchestrator,
@@ -22,7 +23,9 @@ async fn main() -> anyhow::Result<()> {
             let nudged = relay.clone();
             let nudge = move || nudged.nudge();
             tokio::spawn(starts::watch(pool.clone(), patience, nudge, shutdown.clone()));
-            api::router(Api { pool, orchestrator, nudge: Arc::new(move || relay.nudge()) })
+            let intake = Intake::start(pool.clone());
+            let nudge = Arc::new(move || relay.nudge());
+            api::router(Api { pool, intake, orchestrator, nudge })
         })
         .run_until_signal()
         .await?;

@@ -198,23 +198,28 @@ impl Accepted {
             ship_to: self.ship_to.clone(),
         }
     }
+}
 
-    pub async fn insert(&self, id: Uuid, sql: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT INTO orders (id, customer_id, items, amount, currency, payment_method, ship_to)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(id)
-        .bind(&self.customer_id)
-        .bind(Json(&self.items))
-        .bind(self.total.amount)
-        .bind(self.total.currency.as_str())
-        .bind(&self.payment_method)
-        .bind(Json(&self.ship_to))
-        .execute(sql)
-        .await?;
-        Ok(())
+/// Stores orders that are taken in.
+pub async fn insert(sql: &mut PgConnection, orders: &[(Uuid, &Accepted)]) -> sqlx::Result<()> {
+    if orders.is_empty() {
+        return Ok(());
     }
+    sqlx::query(
+        "INSERT INTO orders (id, customer_id, items, amount, currency, payment_method, ship_to)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::bigint[], $5::text[],
+                              $6::text[], $7::jsonb[])",
+    )
+    .bind(orders.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(orders.iter().map(|(_, it)| it.customer_id.as_str()).collect::<Vec<_>>())
+    .bind(orders.iter().map(|(_, it)| Json(&it.items)).collect::<Vec<_>>())
+    .bind(orders.iter().map(|(_, it)| it.total.amount).collect::<Vec<_>>())
+    .bind(orders.iter().map(|(_, it)| it.total.currency.as_str()).collect::<Vec<_>>())
+    .bind(orders.iter().map(|(_, it)| it.payment_method.as_str()).collect::<Vec<_>>())
+    .bind(orders.iter().map(|(_, it)| Json(&it.ship_to)).collect::<Vec<_>>())
+    .execute(sql)
+    .await
+    .map(drop)
 }
 
 fn lines(items: &[Item]) -> Vec<Line> {

@@ -93,7 +93,7 @@ pub async fn send_again(pool: &PgPool, patience: Duration) -> Result<usize, Erro
     .bind(DOUBLINGS)
     .fetch_all(&mut *tx)
     .await?;
-    let starts = overdue.iter().map(|order| intake::start(order.order_id, &order.start()));
+    let starts = overdue.iter().map(|order| intake::start(order.order_id, &order.start(), None));
     outbox::put(&mut tx, &starts.collect::<Result<Vec<_>, _>>()?).await?;
     tx.commit().await?;
     Ok(overdue.len())

@@ -151,6 +151,55 @@ async fn twenty_submissions_at_once_with_one_key_are_one_order() {
 }
 
 #[tokio::test]
+async fn submissions_at_one_time_share_transactions_and_each_fares_as_if_it_were_alone() {
+    let service = start().await;
+    let first = service.accepted(&tea_for_two(), Some("known")).await;
+    let mut wrong = tea_for_two();
+    wrong["items"][0]["quantity"] = json!(0);
+    let mut other = tea_for_two();
+    other["customer_id"] = json!("somebody_else");
+    let submissions: Vec<_> = (0..60)
+        .map(|number| {
+            let (body, key) = match number % 5 {
+                0 => (tea_for_two(), None),
+                1 => (tea_for_two(), Some(format!("key-{number}"))),
+                2 => (wrong.clone(), Some(format!("key-{number}"))),
+                3 => (tea_for_two(), Some("known".to_owned())),
+                _ => (other.clone(), Some("known".to_owned())),
+            };
+            let service = service.clone();
+            tokio::spawn(async move {
+                let answer = service.submit(&body, key.as_deref()).await;
+                (answer.status(), answer.json::<Value>().await.unwrap())
+            })
+        })
+        .collect();
+    let mut ids = HashSet::new();
+    for (number, submission) in submissions.into_iter().enumerate() {
+        let (status, said) = submission.await.unwrap();
+        let field = said["errors"][0]["field"].as_str();
+        match number % 5 {
+            0 | 1 => {
+                let id = said["order_id"].as_str().unwrap().to_owned();
+                assert!(ids.insert(id), "{said} is another one's");
+            }
+            2 => assert_eq!(field, Some("items[0].quantity")),
+            3 => assert_eq!(said, first),
+            _ => assert_eq!(field, Some("Idempotency-Key")),
+        }
+        assert_eq!(status == StatusCode::ACCEPTED, [0, 1, 3].contains(&(number % 5)), "{said}");
+    }
+    for (table, rows) in [("orders", 25), ("inbox", 25), ("outbox", 50), ("idempotency", 13)] {
+        assert_eq!(service.count(table).await, rows, "{table}");
+    }
+    let commits: i64 = sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM orders")
+        .fetch_one(&service.pool)
+        .await
+        .unwrap();
+    assert!(commits < 20, "{commits} transactions for 25 orders");
+}
+
+#[tokio::test]
 async fn a_malformed_key_is_refused() {
     let service = start().await;
     for key in ["", "two words", &"k".repeat(256)] {

@@ -3,6 +3,7 @@
 
 use axum::{Json, Router, extract::Path, routing::post};
 use order::{
+    Intake,
     api::{self, Api},
     orchestrator::Orchestrator,
 };
@@ -43,7 +44,8 @@ impl Service {
     async fn serve(pool: PgPool, orchestrator: &str, scratch: Option<Arc<ScratchDb>>) -> Self {
         let client = http_client::client().unwrap();
         let orchestrator = Orchestrator::new(orchestrator, client.clone());
-        let api = Api { pool: pool.clone(), orchestrator, nudge: Arc::new(|| {}) };
+        let intake = Intake::start(pool.clone());
+        let api = Api { pool: pool.clone(), intake, orchestrator, nudge: Arc::new(|| {}) };
         let url = serve(api::router(api)).await;
         Service { pool, url, client, _scratch: scratch }
     }
