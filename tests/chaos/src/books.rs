@@ -112,12 +112,13 @@ pub async fn read(
     Ok((account, audit::run(&ground.sources, &options).await?))
 }
 
-struct Order {
+/// An order as the order service has it.
+pub struct Order {
     status: String,
     took: Duration,
 }
 
-async fn orders(ground: &Ground) -> Result<BTreeMap<Uuid, Order>> {
+pub async fn orders(ground: &Ground) -> Result<BTreeMap<Uuid, Order>> {
     let rows = sqlx::query(
         "SELECT id, status, extract(epoch FROM updated_at - created_at)::float8 AS took FROM orders",
     )

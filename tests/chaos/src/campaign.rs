@@ -67,7 +67,8 @@ impl Campaign {
         let ground = Ground::start(settings.target, settings.instances, needs).await?;
         let ground = Arc::new(ground);
         let (pace, watch) = Pace::watch(&ground);
-        let known = BTreeSet::new();
+        // Containers that stay up have the orders of whoever used them before.
+        let known = books::orders(&ground).await?.into_keys().collect();
         Ok(Campaign { settings, ground, pace, _watch: watch, known, needs })
     }
 
