@@ -3,6 +3,7 @@
 
 use contracts::EventEnvelope;
 use messaging::Outgoing;
+use runtime::trace;
 use sqlx::PgPool;
 use store::outbox;
 use uuid::Uuid;
@@ -70,7 +71,8 @@ async fn before_opening(pool: &PgPool, id: Uuid) -> Result<Option<Order>, Error>
     .fetch_optional(&mut *tx)
     .await?;
     if let Some(order) = &cancelled {
-        let event = EventEnvelope::of(order.saga(), &order.cancelled())?;
+        let mut event = EventEnvelope::of(order.saga(), &order.cancelled())?;
+        event.traceparent = trace::current().map(|context| context.to_string());
         outbox::put(&mut tx, &[Outgoing::event(&event)]).await?;
     }
     tx.commit().await?;

@@ -167,14 +167,14 @@ impl Ground {
     pub async fn freeze(&self, process: &str) -> Result<()> {
         match &self.control {
             Control::Local(local) => local.freeze(process).await,
-            Control::Compose(compose) => compose.run(&["pause", process]).await.map(drop),
+            Control::Compose(compose) => compose.signal("SIGSTOP", process).await,
         }
     }
 
     pub async fn thaw(&self, process: &str) -> Result<()> {
         match &self.control {
             Control::Local(local) => local.thaw(process).await,
-            Control::Compose(compose) => compose.run(&["unpause", process]).await.map(drop),
+            Control::Compose(compose) => compose.signal("SIGCONT", process).await,
         }
     }
 

@@ -81,6 +81,11 @@ impl Compose {
         Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
     }
 
+    /// As `pause` and `unpause`, the second of which finds no container over podman, and says nothing.
+    pub(super) async fn signal(&self, signal: &str, process: &str) -> Result<()> {
+        self.run(&["kill", "--signal", signal, process]).await.map(drop)
+    }
+
     /// The ends of these services' logs.
     pub(super) async fn logs(&self, services: impl Iterator<Item = &str>) -> Vec<(String, String)> {
         let mut logs = Vec::new();
