@@ -6,7 +6,7 @@ use crate::{
     books,
     fault::Fault,
     ground::{Ground, Target},
-    load::Load,
+    load::{Load, SECRETS},
     nemesis,
     pace::{Pace, Watch},
     quiescence,
@@ -205,7 +205,8 @@ impl Campaign {
         sleep(BETWEEN).await;
         let (account, report) =
             books::read(&self.ground, &log, &mut self.known, books::SETTLE).await?;
-        Ok(Outcome { name, strikes, account, report, rest, held_back, log })
+        let leaks = self.ground.leaks(&SECRETS).await?;
+        Ok(Outcome { name, strikes, account, report, rest, held_back, log, leaks })
     }
 
     /// The system that is hurt.

@@ -220,6 +220,14 @@ impl Ground {
         }
     }
 
+    /// The lines of all logs that hold one of these, or the password of a process.
+    pub async fn leaks(&self, secrets: &[&str]) -> Result<Vec<String>> {
+        match &self.control {
+            Control::Local(local) => local.leaks(secrets).await,
+            Control::Compose(compose) => compose.leaks(self.processes(), secrets).await,
+        }
+    }
+
     /// The end of every log, for whoever wants to know why.
     pub async fn logs(&self) -> Vec<(String, String)> {
         match &self.control {
@@ -232,6 +240,11 @@ impl Ground {
 /// Whether this machine has what moves the clocks of single processes.
 pub fn can_move_clocks() -> bool {
     local::faker().is_ok()
+}
+
+fn lines_with(log: &str, secrets: &[&str]) -> Vec<String> {
+    let holds = |line: &&str| secrets.iter().any(|secret| line.contains(secret));
+    log.lines().filter(holds).map(str::to_owned).collect()
 }
 
 /// With few connections, that give up soon.

@@ -4,7 +4,7 @@ mod client;
 mod mix;
 
 pub use client::{Entry, Told};
-pub use mix::Kind;
+pub use mix::{Kind, SECRETS};
 
 use crate::{ground::Ground, pace::Pace};
 use anyhow::Result;

@@ -36,6 +36,8 @@ pub struct Outcome {
     pub held_back: usize,
     /// What the client knows.
     pub log: Vec<Entry>,
+    /// Lines of logs that tell a password, or who a customer is.
+    pub leaks: Vec<String>,
 }
 
 impl Verdict {
@@ -93,6 +95,7 @@ impl Outcome {
         for strike in self.strikes.iter().filter(|strike| strike.recovery.is_none()) {
             broken.push(format!("no recovery from: {}", strike.fault));
         }
+        broken.extend(self.leaks.iter().map(|line| format!("a secret in a log: {line}")));
         if !self.report.clean {
             broken.push(format!("the auditor:\n{}", self.report.table(false)));
         }

@@ -44,8 +44,10 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed_or_taken_away() -> Result
     noticed
 }
 
-/// An order that nobody has, and a second payment for one that is paid.
+/// What logs tell, an order that nobody has, and a second payment for one that is paid.
 async fn what_is_wrong_is_noticed(ground: &Ground, log: &[Entry]) -> Result<()> {
+    let told = ground.leaks(&["place-order completed"]).await?;
+    ensure!(!told.is_empty(), "what the logs tell is not seen");
     let paid = log.iter().find(|entry| entry.kind == Kind::Good);
     let Some(&Entry { told: Told::Accepted(paid), .. }) = paid else {
         anyhow::bail!("no good order was accepted")

@@ -36,7 +36,6 @@ pub(super) async fn start(needs: Needs, build: bool) -> Result<Ground> {
     let compose = Compose { root };
     let build = if build { "--build" } else { "--no-build" };
     compose.run(&["up", "--detach", build]).await?;
-    let given = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let http = |port: String| Url::parse(&format!("http://127.0.0.1:{port}"));
     let mut urls = BTreeMap::new();
     let first = SERVICES.map(str::to_owned).into_iter().zip(8000..);
@@ -69,6 +68,11 @@ pub(super) async fn start(needs: Needs, build: bool) -> Result<Ground> {
     Ok(ground)
 }
 
+/// As docker-compose.yml has it.
+fn given(name: &str, default: &str) -> String {
+    env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
 impl Compose {
     /// A command of `docker compose`; what it says.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<String> {
@@ -84,6 +88,26 @@ impl Compose {
     /// As `pause` and `unpause`, the second of which finds no container over podman, and says nothing.
     pub(super) async fn signal(&self, signal: &str, process: &str) -> Result<()> {
         self.run(&["kill", "--signal", signal, process]).await.map(drop)
+    }
+
+    /// Also of what these services have told before.
+    pub(super) async fn leaks(
+        &self,
+        services: impl Iterator<Item = &str>,
+        secrets: &[&str],
+    ) -> Result<Vec<String>> {
+        let arguments: Vec<&str> = ["logs", "--no-color"].into_iter().chain(services).collect();
+        let passwords: Vec<String> = SERVICES
+            .iter()
+            .flat_map(|service| ["amqp", "database"].map(|of| format!("{service}-{of}")))
+            .map(|name| {
+                let variable = format!("{}_PASSWORD", name.to_uppercase().replace('-', "_"));
+                given(&variable, &format!("dev-{name}"))
+            })
+            .collect();
+        let passwords = passwords.iter().map(String::as_str);
+        let secrets: Vec<&str> = secrets.iter().copied().chain(passwords).collect();
+        Ok(super::lines_with(&self.run(&arguments).await?, &secrets))
     }
 
     /// The ends of these services' logs.

@@ -155,6 +155,17 @@ impl Local {
         self.clocks.keys().filter_map(last).collect()
     }
 
+    pub(super) async fn leaks(&self, secrets: &[&str]) -> Result<Vec<String>> {
+        let stack = self.stack.lock().await;
+        let mut leaks = Vec::new();
+        for (name, _) in stack.processes() {
+            let urls = ["AMQP_URL", "DATABASE_URL"].map(|variable| stack.env(name, variable));
+            let passwords: Vec<&str> = urls.into_iter().flatten().filter_map(password).collect();
+            leaks.extend(super::lines_with(&stack.log(name)?, &[secrets, &passwords].concat()));
+        }
+        Ok(leaks)
+    }
+
     pub(super) async fn logs(&self) -> Vec<(String, String)> {
         let stack = self.stack.lock().await;
         let end = |log: String| {
@@ -192,6 +203,12 @@ fn cluster(url: &str, nodes: &[(Url, Url)]) -> Result<String> {
     let hosts: Vec<String> = nodes.iter().map(|(amqp, _)| host(amqp)).collect();
     let (user, password) = (url.username(), url.password().unwrap_or_default());
     Ok(format!("amqp://{user}:{password}@{}{}", hosts.join(","), url.path()))
+}
+
+/// Of a URL, which may name several hosts.
+fn password(url: &str) -> Option<&str> {
+    let (login, _) = url.split_once("://")?.1.rsplit_once('@')?;
+    Some(login.split_once(':')?.1)
 }
 
 /// Where libfaketime is.

@@ -8,6 +8,9 @@ const SOLD_OUT: &str = "prod_024";
 /// There is plenty of these.
 const PRODUCTS: usize = 22;
 
+/// Who the customers are and where they live, which no log may tell.
+pub const SECRETS: [&str; 2] = ["Planted Customer", "Planted Street 7"];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Good,
@@ -52,7 +55,7 @@ impl Kind {
             "customer_id": format!("cust_{number}"),
             "items": [{ "product_id": product, "quantity": 1 + random.below(3) }],
             "payment_method": method,
-            "ship_to": { "country": country },
+            "ship_to": { "name": SECRETS[0], "street": SECRETS[1], "country": country },
         })
     }
 }
