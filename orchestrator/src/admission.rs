@@ -6,7 +6,7 @@
 //! keep others from starting. They are counted in the journal, so a restart forgets nothing and
 //! every instance sees the same number. Between two counts an instance takes at most half of the
 //! room that it saw; what it took counts as in flight until the next count. So one instance never
-//! exceeds the window, two together do not either, and more do by a few starts each.
+//! exceeds the window; several together do by the starts that the others have taken and not stored.
 
 use messaging::Consumer;
 use runtime::{health::Part, shutdown::Shutdown};

@@ -18,6 +18,8 @@ async fn the_gateway_is_down_and_commands_wait_until_it_is_back() -> Result<()> 
         desk.knows("<id>", ids[0]);
         let line = "sagactl participants";
         desk.watches(line, |out| out.contains("gateway open")).await?.shows("gateway open")?;
+        // The others may all have been taken before.
+        ids.push(stack.order_paid_with("card_ok", 1).await?);
         let explained = desk.types("sagactl sagas explain <id>").await?;
         explained.shows("payment has not answered")?;
         let open = |it: &Value| it["breakers"][0]["state"] == "open" && waiting(it) > 0;

@@ -87,7 +87,17 @@ async fn several_orchestrators_keep_to_one_window() -> Result<()> {
     let options = [With::Orchestrators(2), With::EnvOfAll("SAGA_IN_FLIGHT", "6")];
     on_stack(&options, async |stack| {
         stack.stop("payment").await?;
-        place(stack, 30).await?;
+        // One after the other, so that each orchestrator sees what the other has begun.
+        for begun in 1..=6 {
+            place(stack, 1).await?;
+            eventually(PATIENCE, "the saga to begin", async || {
+                let there = sagas(stack).await?;
+                ensure!(there == begun, "{there} sagas exist, not {begun}");
+                Ok(())
+            })
+            .await?;
+        }
+        place(stack, 24).await?;
         for process in ["orchestrator", "orchestrator-2"] {
             stack.wait_metric(process, "starts_held", &[], 1.0).await?;
         }
