@@ -164,8 +164,7 @@ async fn take_all(pool: &PgPool, submitted: &[Submitted]) -> Vec<Result<Taken, E
     }
     let mut taken = Vec::with_capacity(submitted.len());
     for one in submitted {
-        let alone = store::in_time(transact(pool, std::slice::from_ref(one))).await;
-        taken.push(alone.and_then(|mut it| it.pop().ok_or(Error::Closed)));
+        taken.extend(Box::pin(take_all(pool, std::slice::from_ref(one))).await);
     }
     taken
 }

@@ -9,9 +9,9 @@ use crate::{
     barrier::{self, Seen, Verdict},
     batch::{HANDLER, take_turn, verdict},
     erased::guarded,
-    outcome::Nature,
     perform::{Perform, Spoken},
     savepoint, series,
+    shortcut::careful,
 };
 use contracts::CommandEnvelope;
 use runtime::failpoint;
@@ -269,12 +269,7 @@ impl Phase<'_> {
     }
 
     async fn undone(&mut self, fault: Fault) -> Result<Option<Did>, Fault> {
-        match fault.nature() {
-            Nature::Infrastructure | Nature::Retriable => Err(fault),
-            Nature::Transient | Nature::Permanent | Nature::Unreadable => {
-                self.undo(Did::Faulted(fault)).await
-            }
-        }
+        self.undo(Did::Faulted(careful(fault)?)).await
     }
 
     async fn undo(&mut self, did: Did) -> Result<Option<Did>, Fault> {

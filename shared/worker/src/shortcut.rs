@@ -220,7 +220,7 @@ async fn call_many(
 }
 
 /// What is somebody's fault goes on; what is nobody's is tried again from the beginning.
-fn careful(fault: Fault) -> Result<Fault, Fault> {
+pub(crate) fn careful(fault: Fault) -> Result<Fault, Fault> {
     match fault.nature() {
         Nature::Infrastructure | Nature::Retriable => Err(fault),
         Nature::Transient | Nature::Permanent | Nature::Unreadable => Ok(fault),

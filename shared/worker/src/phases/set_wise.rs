@@ -1,7 +1,7 @@
 //! Errands of one kind, of different sagas, with as many statements as one of them.
 
 use super::{Due, Errand, Led, Phase, in_time};
-use crate::{Fault, ManyTx, answered::Answered, barrier::Verdict, outcome::Nature};
+use crate::{Fault, ManyTx, answered::Answered, barrier::Verdict, shortcut::careful};
 use contracts::SagaId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -22,12 +22,7 @@ impl Phase<'_> {
             };
             match served {
                 Ok(served) => led.extend(places.into_iter().zip(served.into_iter().flatten())),
-                Err(fault) => {
-                    return match fault.nature() {
-                        Nature::Infrastructure | Nature::Retriable => Err(fault),
-                        Nature::Transient | Nature::Permanent | Nature::Unreadable => Ok(None),
-                    };
-                }
+                Err(fault) => return careful(fault).map(|_| None),
             }
         }
         Ok(Some(led))
